@@ -1,0 +1,1 @@
+"""Sentinel: counters in PostgreSQL that are exact, and can be proved to be."""

@@ -1,0 +1,92 @@
+"""Everything that the environment decides, in one table."""
+
+from __future__ import annotations
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEVELOPMENT_SECRET_KEY = "development-only-and-known-to-everyone"  # noqa: S105 (refused with DEBUG off)
+
+
+class ConfigurationError(Exception):
+    """The environment holds a value that Sentinel cannot run with."""
+
+
+class Configuration(BaseSettings):
+    """The environment variables that Sentinel reads, with their defaults.
+
+    A file `.env` in the working directory is read as well; the environment wins.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
+    )
+
+    debug: bool = Field(
+        default=True,
+        validation_alias="DEBUG",
+        description="Development mode. On by default, so that a fresh clone runs as it is.",
+    )
+    secret_key: SecretStr = Field(
+        default=SecretStr(DEVELOPMENT_SECRET_KEY),
+        validation_alias="SECRET_KEY",
+        description="Signs sessions and tokens. Required with DEBUG off.",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("DATABASE_URL", "DATABASE_PUBLIC_URL"),
+        description="postgresql://user:password@host:port/name. Without it the embedded "
+        "PostgreSQL is started at the first connection. Required with DEBUG off.",
+    )
+    allowed_hosts: list[str] = Field(
+        default=["localhost", "127.0.0.1", "[::1]"],
+        validation_alias="ALLOWED_HOSTS",
+        description='Host names that are answered, as JSON: ["sentinel.example.org"].',
+    )
+    test_database_name: str | None = Field(
+        default=None,
+        validation_alias="TEST_DATABASE_NAME",
+        description="The test suite's database. Default: the database's name after test_.",
+    )
+
+    @property
+    def database_address(self) -> str | None:
+        """The database's address with its password, or None for the embedded server."""
+        return None if self.database_url is None else self.database_url.get_secret_value()
+
+    @model_validator(mode="after")
+    def _require_secrets_in_production(self) -> Configuration:
+        if self.debug:
+            return self
+        missing = [
+            name
+            for name, absent in (
+                ("DATABASE_URL", self.database_url is None),
+                ("SECRET_KEY", self.secret_key.get_secret_value() == DEVELOPMENT_SECRET_KEY),
+            )
+            if absent
+        ]
+        if missing:
+            raise ValueError(
+                f"DEBUG is off, and {' and '.join(missing)} is not set: set it in the environment, "
+                "or set DEBUG=on for development."
+            )
+        return self
+
+
+def read_configuration() -> Configuration:
+    """Read the environment.
+
+    Raises:
+        ConfigurationError: a value is missing or malformed; the message names it, one line each,
+            and never repeats a value, which may be a secret.
+    """
+    try:
+        return Configuration()
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, problem['loc'])) or 'environment'}: "
+            f"{problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise ConfigurationError("\n".join(lines)) from None

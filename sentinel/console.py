@@ -1,0 +1,97 @@
+"""What all management commands have in common: exit codes, examples, formats."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
+from django.db import DatabaseError
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.core.management.base import CommandParser, OutputWrapper
+
+FOUND_SOMETHING = 1
+COULD_NOT_RUN = 2
+WIDE = 10_000  # columns; wider than any table of ours
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter, DjangoHelpFormatter):  # both only format
+    """Keeps the lines of the examples as they are written."""
+
+
+class ConsoleCommand(BaseCommand):
+    """A command that ends with 0 (fine), 1 (found something) or 2 (could not run).
+
+    A subclass writes `run`, which returns the exit code; results go to stdout, everything else to
+    stderr. An error of `expected_errors` and of the database ends in one line and 2.
+
+    Attributes:
+        examples: command lines for `--help`, one below the other.
+        expected_errors: exceptions whose message tells the user what to do.
+    """
+
+    examples = ""
+    expected_errors: tuple[type[Exception], ...] = ()
+
+    def create_parser(self, prog_name: str, subcommand: str, **options: Any) -> CommandParser:
+        """See `BaseCommand.create_parser`."""
+        epilog = (
+            f"examples:\n{self.examples}\nexit codes: 0 fine, 1 found something, 2 could not run"
+        )
+        options.setdefault("formatter_class", _HelpFormatter)
+        options.setdefault("epilog", epilog)
+        return super().create_parser(prog_name, subcommand, **options)
+
+    def handle(self, *_arguments: Any, **options: Any) -> None:
+        """See `BaseCommand.handle`."""
+        try:
+            code = self.run(**options)
+        except self.expected_errors as error:
+            self.give_up(str(error))
+        except DatabaseError as error:
+            self.give_up(f"database: {str(error).strip().splitlines()[0]}")
+        if code:
+            raise SystemExit(code)
+
+    def run(self, **options: Any) -> int:
+        """Do the work and return the exit code."""
+        raise NotImplementedError
+
+    def give_up(self, message: str) -> NoReturn:
+        """End with one line on stderr and exit code 2."""
+        raise CommandError(message, returncode=COULD_NOT_RUN) from None
+
+
+def natural_number(text: str) -> int:
+    """Parse an option that counts something: a whole number, 0 or more."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
+    return number
+
+
+def print_table(
+    out: OutputWrapper, header: Sequence[str], rows: Sequence[Sequence[object]]
+) -> None:
+    """Print rows in columns below their headers: numbers to the right, text to the left."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, title in enumerate(header):
+        numeric = all(isinstance(row[index], int) for row in rows)
+        table.add_column(title, justify="right" if numeric else "left", no_wrap=True)
+    for row in rows:
+        cells = (f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row)
+        table.add_row(*(Text(cell) for cell in cells))
+    # A terminal's width may cut a table; a pipe has none and gets every letter.
+    width = None if out.isatty() else WIDE
+    console = Console(file=out, width=width, soft_wrap=True, highlight=False)  # type: ignore[arg-type]  # a stream in all but name
+    console.print(table)
