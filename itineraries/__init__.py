@@ -1,0 +1,1 @@
+"""Travel itineraries: documents with waypoints."""

@@ -1,0 +1,1 @@
+"""The company's customers: their accounts, plans and monthly chat usage."""

@@ -1,0 +1,1 @@
+"""Sentinel's migrations on databases that were there before it."""

@@ -1,0 +1,1 @@
+"""Chat threads and their messages."""

@@ -1,0 +1,42 @@
+"""The admin's pages of chat threads and messages."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils.text import Truncator
+
+from sentinel.accounts.admin import ONE_LINE, RecordAdmin
+from threads.models import ChatMessage, ChatThread
+
+
+@admin.register(ChatThread)
+class ChatThreadAdmin(RecordAdmin):
+    """Threads, with the number of their messages."""
+
+    list_display = ("title", "user", "message_count", "is_archived", "is_deleted", "created_at")
+    list_select_related = ("user",)
+    list_filter = ("is_archived", "is_deleted", "created_at")
+    search_fields = ("title", "user__email", "thread_uuid__exact")
+    autocomplete_fields = ("user",)
+    readonly_fields = ("thread_uuid", "message_count", "created_at", "updated_at")
+    add_fields = ("user", "title", "investigation_topic")
+    formfield_overrides = RecordAdmin.formfield_overrides | ONE_LINE
+
+
+@admin.register(ChatMessage)
+class ChatMessageAdmin(RecordAdmin):
+    """Messages, the newest first."""
+
+    list_display = ("id", "thread", "role", "beginning", "created_at")
+    list_select_related = ("thread",)
+    list_filter = ("role", "created_at")
+    search_fields = ("thread__title", "content")
+    raw_id_fields = ("thread",)
+    readonly_fields = ("timestamp", "created_at")
+    add_fields = ("thread", "role", "content")
+    ordering = ("-id",)
+
+    @admin.display(description="content")
+    def beginning(self, message: ChatMessage) -> str:
+        """Return as much of the message as fits into a row."""
+        return Truncator(message.content).chars(80)

@@ -1,0 +1,51 @@
+"""Keeps `user_usage.chat_messages_used`, the count of the month that existed before us.
+
+It is no declared counter and is not audited: the chat endpoint of the existing application adds to
+it as well, so no query could tell what it should be.
+"""
+
+from __future__ import annotations
+
+import pgtrigger
+
+from sentinel.counters import DefinerTrigger
+
+# What the legacy trigger did for each message, done once for each statement: same row, same month,
+# same figures. ON CONFLICT reads the rows in the order of their keys, so two statements that count
+# for the same users cannot wait for each other in a circle. The months are those of the session's
+# time zone, as they were.
+COUNT_MESSAGES_OF_THE_MONTH = """\
+    INSERT INTO public.user_usage AS usage (user_id, chat_messages_used)
+    SELECT thread.user_id, pg_catalog.count(*)
+      FROM new_values AS message
+      JOIN public.chat_threads AS thread ON thread.id = message.thread_id
+     GROUP BY thread.user_id
+     ORDER BY thread.user_id
+    ON CONFLICT (user_id) DO UPDATE
+       SET chat_messages_used = CASE
+               WHEN pg_catalog.date_trunc('month', usage.last_reset) = this_month
+               THEN usage.chat_messages_used + excluded.chat_messages_used
+               ELSE excluded.chat_messages_used
+           END,
+           last_reset = CASE
+               WHEN pg_catalog.date_trunc('month', usage.last_reset) = this_month
+               THEN usage.last_reset
+               ELSE this_month
+           END
+     WHERE usage.last_reset IS NOT NULL;
+    RETURN NULL;
+"""
+
+COUNT_MONTHLY_MESSAGES = DefinerTrigger(
+    # Behind the counter in the order of names: threads are locked before user_usage, the order
+    # that the existing application knows from the legacy trigger.
+    name="user_usage_on_insert",
+    level=pgtrigger.Statement,
+    when=pgtrigger.After,
+    operation=pgtrigger.Insert,
+    referencing=pgtrigger.Referencing(new="new_values"),
+    declare=[
+        ("this_month", "CONSTANT timestamp := pg_catalog.date_trunc('month', localtimestamp)")
+    ],
+    func=COUNT_MESSAGES_OF_THE_MONTH,
+)
