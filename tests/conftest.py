@@ -1,0 +1,56 @@
+"""Fixtures of the whole suite."""
+
+from __future__ import annotations
+
+import pytest
+
+from sentinel.counters import ChildCount, RowValue, declared_counters, find_counters
+from tests.examples import CHILD_EXAMPLES, ROW_EXAMPLES
+from tests.rows import Rows
+
+# Which counters each fixture stands for: a test runs once for every one of them.
+CHOICES = {
+    "rows": lambda counter: isinstance(counter, ChildCount),
+    "conditional_rows": lambda counter: isinstance(counter, ChildCount) and counter.condition,
+    "mirrored_rows": lambda counter: isinstance(counter, ChildCount) and counter.mirrors,
+    "touching_rows": lambda counter: isinstance(counter, ChildCount) and counter.touches,
+    "derived": lambda counter: isinstance(counter, RowValue),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", help="repeat the random writers of tests/concurrency", type=int)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    for fixture, chosen in CHOICES.items():
+        if fixture in metafunc.fixturenames:
+            names = [counter.name for counter in declared_counters() if chosen(counter)]
+            metafunc.parametrize(fixture, names, indirect=True)
+
+
+@pytest.fixture
+def rows(request: pytest.FixtureRequest, db: None) -> Rows:
+    """Rows of one declared counter."""
+    [counter] = find_counters([request.param])
+    assert isinstance(counter, ChildCount)
+    assert counter.name in CHILD_EXAMPLES, (
+        f"{counter.name} is declared, but the tests have no rows for it: "
+        "add an example to CHILD_EXAMPLES in tests/examples.py"
+    )
+    return Rows(counter, CHILD_EXAMPLES[counter.name])
+
+
+conditional_rows = mirrored_rows = touching_rows = rows
+
+
+@pytest.fixture
+def derived(request: pytest.FixtureRequest, db: None) -> RowValue:
+    """One declared counter that follows from its own row."""
+    [counter] = find_counters([request.param])
+    assert isinstance(counter, RowValue)
+    assert counter.name in ROW_EXAMPLES, (
+        f"{counter.name} is declared, but the tests have no rows for it: "
+        "add an example to ROW_EXAMPLES in tests/examples.py"
+    )
+    return counter

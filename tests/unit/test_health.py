@@ -1,0 +1,171 @@
+"""Every way in which a trigger can be wrong is found, named, and cured by what the message says."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.core.management import call_command
+from psycopg.sql import SQL, Identifier
+
+from sentinel.counters import BoundCounter, Problem, declared_counters, find_problems
+from sentinel.counters.registry import counter_triggers
+from tests.rows import execute
+
+TRIGGERS = [
+    (model._meta.db_table, trigger.get_pgid(model)) for model, trigger in counter_triggers()
+]
+
+
+def cure(problem: Problem) -> None:
+    """Do what the message says."""
+    command = re.findall(r"`([^`]+)`", problem.cure)[-1]
+    if command.startswith("manage.py "):
+        call_command(*command.removeprefix("manage.py ").split(), verbosity=0)
+    else:
+        execute(SQL(command))
+
+
+def definition(name: str) -> str:
+    [(text,)] = execute(
+        "SELECT pg_get_functiondef(tgfoid) FROM pg_trigger WHERE tgname = '" + name + "'"
+    )
+    return str(text)
+
+
+@pytest.mark.django_db
+def test_a_migrated_database_has_no_problems() -> None:
+    assert find_problems() == [], (
+        "PostgreSQL spells a trigger otherwise than expected, or a migration is missing: "
+        "run `manage.py makemigrations`; if there are none, look at _spelling() in health.py"
+    )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("table", "name"), TRIGGERS)
+def test_a_missing_trigger_is_found_and_cured(table: str, name: str) -> None:
+    execute("DROP TRIGGER {name} ON {table}", name=Identifier(name), table=Identifier(table))
+    [problem] = find_problems()
+    assert problem.id == "counters.trigger_missing"
+    assert name in problem.message
+    cure(problem)
+    assert find_problems() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("state", ["DISABLE", "ENABLE REPLICA"])
+@pytest.mark.parametrize(("table", "name"), TRIGGERS)
+def test_a_trigger_that_does_not_fire_is_found_and_cured(table: str, name: str, state: str) -> None:
+    words = {"name": Identifier(name), "table": Identifier(table)}
+    execute("ALTER TABLE {table} " + state + " TRIGGER {name}", **words)
+    [problem] = find_problems()
+    assert (problem.id, problem.subject) == ("counters.trigger_disabled", name)
+    cure(problem)
+    assert find_problems() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("table", "name"), TRIGGERS)
+def test_a_trigger_that_always_fires_is_fine(table: str, name: str) -> None:
+    words = {"name": Identifier(name), "table": Identifier(table)}
+    execute("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}", **words)
+    assert find_problems() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("_table", "name"), TRIGGERS)
+def test_a_function_that_was_replaced_by_hand_is_found_and_cured(_table: str, name: str) -> None:
+    before = definition(name)
+    altered = before.replace("BEGIN", "BEGIN RETURN NULL;", 1)
+    assert altered != before
+    execute(SQL(altered))
+    [problem] = find_problems()
+    assert problem.id == "counters.function_altered"
+    cure(problem)
+    assert find_problems() == []
+    assert definition(name) == before
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "change", ["SECURITY INVOKER", "RESET search_path", "SET search_path = public"]
+)
+def test_a_function_without_its_protection_is_found_and_cured(change: str) -> None:
+    name = TRIGGERS[0][1]
+    execute("ALTER FUNCTION {name}() " + change, name=Identifier(name))
+    [problem] = find_problems()
+    assert problem.id == "counters.function_unprotected"
+    cure(problem)
+    assert find_problems() == []
+
+
+@pytest.mark.django_db
+def test_a_function_of_another_owner_is_found_and_cured() -> None:
+    name = TRIGGERS[0][1]
+    execute("CREATE ROLE sentinel_visitor")
+    execute("GRANT CREATE ON SCHEMA public TO sentinel_visitor")
+    execute("ALTER FUNCTION {name}() OWNER TO sentinel_visitor", name=Identifier(name))
+    [problem] = find_problems()
+    assert problem.id == "counters.function_owner"
+    cure(problem)
+    assert find_problems() == []
+
+
+ALTERED = {
+    "another event": ("guard_insert", "BEFORE INSERT", "BEFORE INSERT OR UPDATE"),
+    "another level": ("destinations_count_derive", "FOR EACH ROW", "FOR EACH STATEMENT"),
+    "another function": ("on_truncate", r"EXECUTE FUNCTION .*", "EXECUTE FUNCTION do_nothing()"),
+    "another condition": ("guard_update", r"WHEN \(", "WHEN (false AND "),
+    "fewer columns": ("guard_update", r"UPDATE OF (\w+), (\w+)", r"UPDATE OF \1"),
+    "another transition table": ("count_on_insert", "new_values", "others"),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("how", ALTERED)
+def test_a_trigger_that_was_defined_anew_by_hand_is_found_and_cured(how: str) -> None:
+    execute(
+        "CREATE FUNCTION do_nothing() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RETURN NEW; END $$"
+    )
+    which, pattern, replacement = ALTERED[how]
+    [name] = [
+        name
+        for table, name in TRIGGERS
+        if which in name and table in {"chat_threads", "chat_messages", "travel_itineraries"}
+    ]
+    [(before,)] = execute(f"SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = '{name}'")
+    after = re.sub(pattern, replacement, before)
+    assert after != before
+    execute(SQL(after.replace("CREATE TRIGGER", "CREATE OR REPLACE TRIGGER")))
+    problem, *_ = find_problems()
+    assert (problem.id, problem.subject) == ("counters.trigger_altered", name)
+    cure(problem)
+    assert find_problems() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("counter", declared_counters(), ids=lambda counter: counter.name)
+def test_a_counter_is_charged_with_its_own_triggers_only(counter: BoundCounter) -> None:
+    own = {
+        name
+        for _, name in (
+            (model._meta.db_table, trigger.get_pgid(model))
+            for model, trigger in counter_triggers(counter)
+        )
+    }
+    assert own
+    for table, name in TRIGGERS:
+        execute("DROP TRIGGER {name} ON {table}", name=Identifier(name), table=Identifier(table))
+    assert {problem.subject for problem in find_problems(counter)} == own
+
+
+@pytest.mark.django_db
+def test_nobody_may_call_the_functions_from_a_trigger_of_his_own() -> None:
+    """They run with the owner's rights: on a stranger's table they would write our counters."""
+    execute("CREATE ROLE sentinel_visitor")
+    for _, name in TRIGGERS:
+        [(allowed,)] = execute(
+            "SELECT has_function_privilege('sentinel_visitor', '" + name + "()', 'EXECUTE')"
+        )
+        assert not allowed, name
