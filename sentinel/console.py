@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
 from django.db import DatabaseError
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -84,7 +83,7 @@ def print_table(
     out: OutputWrapper, header: Sequence[str], rows: Sequence[Sequence[object]]
 ) -> None:
     """Print rows in columns below their headers: numbers to the right, text to the left."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for index, title in enumerate(header):
         numeric = all(isinstance(row[index], int) for row in rows)
         table.add_column(title, justify="right" if numeric else "left", no_wrap=True)

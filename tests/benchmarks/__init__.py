@@ -1,0 +1,1 @@
+"""What counting costs, against doing without. Run by `make bench`."""
