@@ -7,6 +7,9 @@ import pytest
 from sentinel.counters import ChildCount, RowValue, declared_counters, find_counters
 from tests.examples import CHILD_EXAMPLES, ROW_EXAMPLES
 from tests.rows import Rows
+from tests.scratch import scratch_database
+
+__all__ = ["scratch_database"]
 
 # Which counters each fixture stands for: a test runs once for every one of them.
 CHOICES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.legacy.conftest import ScratchDatabase
+    from tests.scratch import ScratchDatabase
 
 LEGACY_TABLES = (
     "plans",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.legacy.catalog import read_definitions, read_rows, read_storage
-from tests.legacy.conftest import LEGACY_SCHEMA, ScratchDatabase
+from tests.legacy.conftest import LEGACY_SCHEMA
+
+if TYPE_CHECKING:
+    from tests.scratch import ScratchDatabase
 
 # What the application of the deployed system has beyond the tables that 0001 makes.
 NOT_OURS = (

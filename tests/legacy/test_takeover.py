@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from tests.legacy.conftest import ScratchDatabase
+    from tests.scratch import ScratchDatabase
 
 # What the existing writers left behind: counts that were added twice, messages deleted by hand,
 # counts that are NULL, itineraries of every malformed kind.

@@ -6,6 +6,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from psycopg.sql import SQL, Identifier
 
+from sentinel.counters.triggers import guard_triggers
 from tests.rows import Rows, Stored, literal
 
 # Statements that write children of {one} and {two} and a counter at the same time. Each begins
@@ -127,6 +128,23 @@ def test_the_deployment_guides_repair_by_hand_leaves_true_counts(rows: Rows) -> 
         " (SELECT COUNT(*) FROM {child} WHERE {foreign_key} = ct.{key})"
     )
     rows.assert_counts({parent: 3, other: 0})
+
+
+def test_null_written_into_a_counter_repairs_it_and_its_mirrors(rows: Rows) -> None:
+    """What the backfill is made of."""
+    parent = rows.parent()
+    rows.children(parent, 3)
+    drift(rows, parent, counter=8, mirrors=5)
+    rows.sql("UPDATE {parent} SET {column} = NULL WHERE {key} = {it}", it=parent)
+    rows.assert_counts({parent: 3})
+
+
+def test_null_is_refused_where_the_guard_is_missing(rows: Rows) -> None:
+    parent = rows.parent()
+    for trigger in guard_triggers(rows.counter):
+        trigger.uninstall(rows.counter.parent)
+    with pytest.raises(IntegrityError, match="null value"):
+        rows.sql("UPDATE {parent} SET {column} = NULL WHERE {key} = {it}", it=parent)
 
 
 def test_a_mirror_alone_goes_back_to_what_it_was(mirrored_rows: Rows) -> None:
