@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    DjangoHelpFormatter,
+    OutputWrapper,
+)
 from django.db import DatabaseError
 from rich.console import Console
 from rich.table import Table
@@ -14,15 +21,30 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from django.core.management.base import CommandParser, OutputWrapper
+    from django.core.management.base import CommandParser
 
 FOUND_SOMETHING = 1
 COULD_NOT_RUN = 2
+INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C has ended
 WIDE = 10_000  # columns; wider than any table of ours
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter, DjangoHelpFormatter):  # both only format
     """Keeps the lines of the examples as they are written."""
+
+
+class _PatientOutput(OutputWrapper):
+    """Goes on when nobody reads any more: the exit code still says what was found."""
+
+    def write(self, *arguments: Any, **options: Any) -> None:
+        """See `OutputWrapper.write`."""
+        try:
+            super().write(*arguments, **options)
+            self.flush()
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            with suppress(OSError):  # a stream of a test has no descriptor
+                os.dup2(nowhere, self.fileno())
 
 
 class ConsoleCommand(BaseCommand):
@@ -34,9 +56,11 @@ class ConsoleCommand(BaseCommand):
     Attributes:
         examples: command lines for `--help`, one below the other.
         expected_errors: exceptions whose message tells the user what to do.
+        when_interrupted: what Ctrl-C leaves behind, in a sentence.
     """
 
     examples = ""
+    when_interrupted = "Nothing was changed."
     expected_errors: tuple[type[Exception], ...] = ()
 
     def create_parser(self, prog_name: str, subcommand: str, **options: Any) -> CommandParser:
@@ -50,8 +74,12 @@ class ConsoleCommand(BaseCommand):
 
     def handle(self, *_arguments: Any, **options: Any) -> None:
         """See `BaseCommand.handle`."""
+        self.stdout = _PatientOutput(self.stdout._out)
         try:
             code = self.run(**options)
+        except KeyboardInterrupt:
+            message = f"interrupted. {self.when_interrupted}"
+            raise CommandError(message, returncode=INTERRUPTED) from None
         except self.expected_errors as error:
             self.give_up(str(error))
         except DatabaseError as error:

@@ -39,6 +39,14 @@ class ScratchDatabase:
         """
         return f"postgresql:///{quote(self.name)}?{urlencode(self.server)}"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a command that uses this database."""
+        return os.environ | {
+            "DATABASE_URL": self.url,
+            "DJANGO_SETTINGS_MODULE": "sentinel.settings",
+        }
+
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         """Return a connection that commits every statement."""
         return psycopg.connect(dbname=self.name, autocommit=True, **self.server)
@@ -58,8 +66,7 @@ class ScratchDatabase:
         return subprocess.run(  # noqa: S603 (our own command)
             [sys.executable, "manage.py", *arguments],
             cwd=PROJECT,
-            env=os.environ
-            | {"DATABASE_URL": self.url, "DJANGO_SETTINGS_MODULE": "sentinel.settings"},
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=120,

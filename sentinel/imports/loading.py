@@ -1,0 +1,220 @@
+"""Loads records: one transaction, bounded batches, everything or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid5
+
+from django.contrib.auth.base_user import BaseUserManager
+from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError, connections, transaction
+
+from sentinel.imports import staging
+from sentinel.imports.errors import InputError, RecordError
+from sentinel.imports.fields import require_email, require_filled_text
+from sentinel.imports.progress import Progress
+from sentinel.imports.records import parse_record
+from sentinel.imports.staging import StagedRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from django.db.backends.utils import CursorWrapper
+
+    from sentinel.imports.fields import Record
+    from sentinel.imports.rejects import RejectedLines
+    from sentinel.imports.source import Line, Source
+
+BATCH_RECORDS = 5_000  # enough that the statements of a batch cost nothing beside its rows
+BATCH_CHARACTERS = 8 * 1024 * 1024  # when a batch of long records is full
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordKind:
+    """One kind of record, and how it becomes rows.
+
+    Every kind has `id` and `user`, which are checked for it. The statements read
+    `pg_temp.staged_records`, see `sentinel.imports.staging`. None may write a counter: triggers
+    count.
+
+    Attributes:
+        rows: what the records become, such as `threads`.
+        children: what belongs to them and has rows of its own, such as `messages`, if any.
+        namespace: a row's UUID is made of this and the record's `id`, and so tells that a record
+            is there already. Never to be changed.
+        check: raises `RecordError` for a record that cannot be imported.
+        drop_known: deletes staged records that have a row already.
+        insert_rows: adds rows, skips those that another writer has added since, and sets `row_id`
+            of the staged records that were added. Its row count is how many.
+        insert_children: adds the children of staged records with a `row_id`.
+    """
+
+    rows: str
+    children: str | None
+    namespace: UUID
+    check: Callable[[Record], None]
+    drop_known: str
+    insert_rows: str
+    insert_children: str | None
+
+    def key(self, identity: str) -> UUID:
+        """Return the UUID of the row that the record with this `id` becomes."""
+        return uuid5(self.namespace, identity)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportReport:
+    """What an import did.
+
+    Attributes:
+        records_read: lines that are not blank, the rejected ones included.
+        rows_added: records that became a row.
+        already_there: records whose row was there, or that the file has twice.
+        children_added: rows that belong to the added ones.
+        users_added: users that were made for them.
+        rejected: lines that are no records.
+        rejected_file: where these lines are; None where there are none.
+        dry_run: whether everything was rolled back.
+        seconds: how long it took.
+    """
+
+    records_read: int
+    rows_added: int
+    already_there: int
+    children_added: int
+    users_added: int
+    rejected: int
+    rejected_file: Path | None
+    dry_run: bool
+    seconds: float
+
+
+def import_records(
+    kind: RecordKind,
+    source: Source,
+    *,
+    rejects: RejectedLines | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    using: str = DEFAULT_DB_ALIAS,
+) -> ImportReport:
+    """Import a file in one transaction. Records that are there already stay as they are.
+
+    Args:
+        kind: what the records are.
+        source: where they are.
+        rejects: takes the lines that are no records; None makes the first of them end the import.
+        dry_run: do everything, then roll back.
+        progress: is told how far it has come.
+        using: the database's alias.
+
+    Raises:
+        InputError: a line is no record and there is no place for it, the file cannot be read, or
+            the database refused what it was given. Nothing has been imported.
+    """
+    started = perf_counter()
+    loading = _Loading(kind, source, rejects, progress or Progress())
+    with transaction.atomic(using=using):
+        loading.load_all(using)
+        if rejects:  # while it can still be undone: no commit without the file
+            rejects.publish()
+        if dry_run:
+            transaction.set_rollback(True, using=using)
+    rejected = rejects.count if rejects else 0
+    return ImportReport(
+        records_read=loading.records_read,
+        rows_added=loading.rows_added,
+        already_there=loading.records_read - rejected - loading.rows_added,
+        children_added=loading.children_added,
+        users_added=loading.users_added,
+        rejected=rejected,
+        rejected_file=rejects.path if rejects and rejected else None,
+        dry_run=dry_run,
+        seconds=round(perf_counter() - started, 3),
+    )
+
+
+class _Loading:
+    """One import under way."""
+
+    def __init__(
+        self,
+        kind: RecordKind,
+        source: Source,
+        rejects: RejectedLines | None,
+        progress: Progress,
+    ) -> None:
+        self.kind = kind
+        self.source = source
+        self.rejects = rejects
+        self.progress = progress
+        self.records_read = self.rows_added = self.children_added = self.users_added = 0
+
+    def load_all(self, using: str) -> None:
+        connection = connections[using]
+        with connection.cursor() as cursor:
+            if not staging.lock_imports(cursor):
+                self.progress.note("Another import is running: waiting for it to end.")
+                staging.wait_for_imports(cursor)
+            staging.create_staging(cursor)
+            for batch in self.batches():
+                try:
+                    staging.stage(connection, cursor, batch)
+                    self.load_staged(cursor)
+                except (DataError, IntegrityError) as error:
+                    raise InputError(
+                        f"{self.source.name}, lines {batch[0].position} to {batch[-1].position}: "
+                        f"the database refused a record: {str(error).strip().splitlines()[0]}."
+                    ) from error
+            staging.drop_staging(cursor)
+
+    def load_staged(self, cursor: CursorWrapper) -> None:
+        cursor.execute(self.kind.drop_known)
+        self.users_added += staging.stage_users(cursor)
+        cursor.execute(self.kind.insert_rows)
+        self.rows_added += cursor.rowcount
+        if self.kind.insert_children is not None:
+            cursor.execute(self.kind.insert_children)
+            self.children_added += cursor.rowcount
+
+    def batches(self) -> Iterator[list[StagedRecord]]:
+        """Yield the records in the order of the file, none twice within a batch."""
+        batch: dict[UUID, StagedRecord] = {}
+        size = 0
+        for record in self.records():
+            if record.uuid not in batch:
+                batch[record.uuid] = record
+                size += len(record.record)
+            if len(batch) >= BATCH_RECORDS or size >= BATCH_CHARACTERS:
+                yield list(batch.values())
+                batch, size = {}, 0
+        if batch:
+            yield list(batch.values())
+
+    def records(self) -> Iterator[StagedRecord]:
+        for line in self.source.lines():
+            self.records_read += 1
+            self.progress.advance(self.records_read)
+            try:
+                record = self.staged(line)
+            except RecordError as error:
+                if self.rejects is None:
+                    raise InputError(f"{self.source.name}, line {line.number}: {error}.") from None
+                self.rejects.add(line, str(error))
+            else:
+                yield record
+
+    def staged(self, line: Line) -> StagedRecord:
+        text, record = parse_record(line)
+        identity = require_filled_text(record, "id")
+        email = require_email(record, "user")
+        self.kind.check(record)
+        return StagedRecord(
+            position=line.number,
+            uuid=self.kind.key(identity),
+            email=email,
+            address=BaseUserManager.normalize_email(email),
+            record=text,
+        )

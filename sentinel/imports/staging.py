@@ -1,0 +1,113 @@
+"""The temporary table through which records come into the database, a batch at a time.
+
+Everything happens in one transaction, so it works behind pgbouncer in transaction mode.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.backends.utils import CursorWrapper
+
+# The second of two imports waits until the first has ended: both may add the same users, in an
+# order of their own, and would wait for each other in a circle. A lock of the transaction, since
+# one of the session would not hold behind pgbouncer.
+TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('sentinel.imports', 0))"
+WAIT_FOR_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('sentinel.imports', 0))"
+
+# Compiling these statements takes longer than running them.
+NO_COMPILER = "SET LOCAL jit = off"
+
+# `email` is what the record has, `address` the same with the domain in lower case, which a new
+# user gets. `row_id` is the row that was made of the record.
+CREATE = """
+CREATE TEMPORARY TABLE staged_records (
+    position bigint NOT NULL,
+    uuid     uuid NOT NULL,
+    email    text NOT NULL,
+    address  text NOT NULL,
+    record   jsonb NOT NULL,
+    user_id  integer,
+    row_id   bigint
+) ON COMMIT DROP
+"""
+COPY = "COPY pg_temp.staged_records (position, uuid, email, address, record) FROM STDIN"
+EMPTY = "TRUNCATE pg_temp.staged_records"
+COUNT_FOR_PLANNER = "ANALYZE pg_temp.staged_records (position, uuid)"
+DROP = "DROP TABLE pg_temp.staged_records"
+
+# Users whom nobody knows under either way of writing. Without a hash nobody can log in as them.
+ADD_USERS = """
+INSERT INTO users (email, password_hash)
+SELECT DISTINCT staged.address, ''
+  FROM pg_temp.staged_records AS staged
+ WHERE NOT EXISTS (SELECT FROM users WHERE users.email IN (staged.email, staged.address))
+ ORDER BY staged.address
+ON CONFLICT (email) DO NOTHING
+"""
+
+# The user whose email is written as in the record goes first, as at the login.
+FIND_USERS = """
+UPDATE pg_temp.staged_records AS staged
+   SET user_id = (SELECT users.id
+                    FROM users
+                   WHERE users.email IN (staged.email, staged.address)
+                   ORDER BY users.email = staged.email DESC
+                   LIMIT 1)
+"""
+
+
+class StagedRecord(NamedTuple):
+    """A record on its way into the database: the columns of `COPY`."""
+
+    position: int
+    uuid: UUID
+    email: str
+    address: str
+    record: str
+
+
+def lock_imports(cursor: CursorWrapper) -> bool:
+    """Keep other imports waiting until the transaction ends. False where one is running."""
+    cursor.execute(TRY_LOCK)
+    return bool(cursor.fetchone()[0])
+
+
+def wait_for_imports(cursor: CursorWrapper) -> None:
+    """Wait until the import that is running has ended, then keep others waiting."""
+    cursor.execute(WAIT_FOR_LOCK)
+
+
+def create_staging(cursor: CursorWrapper) -> None:
+    """Make the staging table, for this transaction."""
+    cursor.execute(NO_COMPILER)
+    cursor.execute(CREATE)
+
+
+def drop_staging(cursor: CursorWrapper) -> None:
+    """Drop the staging table before the transaction ends, in which there may be another import."""
+    cursor.execute(DROP)
+
+
+def stage(
+    connection: BaseDatabaseWrapper, cursor: CursorWrapper, records: Iterable[StagedRecord]
+) -> None:
+    """Put a batch into the staging table in place of the batch before it."""
+    cursor.execute(EMPTY)
+    with connection.wrap_database_errors, cursor.copy(COPY) as copy:
+        for record in records:
+            copy.write_row(record)
+    cursor.execute(COUNT_FOR_PLANNER)
+
+
+def stage_users(cursor: CursorWrapper) -> int:
+    """Add the users that staged records name and nobody has added; return how many these were."""
+    cursor.execute(ADD_USERS)
+    added: int = cursor.rowcount
+    cursor.execute(FIND_USERS)
+    return added

@@ -1,0 +1,48 @@
+"""The real files come out with the figures that were counted without any database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sentinel.counters import audit_counters, declared_counters
+from tests.import_files import import_itineraries, import_threads, query, stored_rows
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.skipif(
+        not (DATA / "expected.json").is_file(),
+        reason=f"the real data is not here: {DATA} has no expected.json",
+    ),
+]
+
+
+def test_the_real_files_are_counted_exactly_and_import_twice_as_once() -> None:
+    first = import_threads(DATA / "conversations.jsonl.gz")
+    second = import_itineraries(DATA / "itineraries.jsonl.gz")
+    assert (first.code, second.code) == (0, 0)
+    [(threads, messages, longest)] = query(
+        "SELECT count(*), sum(thread_messages_count), max(thread_messages_count) FROM chat_threads"
+    )
+    [(itineraries, waypoints)] = query(
+        "SELECT count(*), sum(destinations_count) FROM travel_itineraries"
+    )
+    assert {
+        "threads": threads,
+        "messages": messages,
+        "longest_thread": longest,
+        "itineraries": itineraries,
+        "waypoints": waypoints,
+    } == json.loads((DATA / "expected.json").read_text(encoding="utf-8"))
+    assert all(report.exact for report in audit_counters(declared_counters()))
+
+    before = stored_rows()
+    again = import_threads(DATA / "conversations.jsonl.gz")
+    assert again.figures["threads_already_there"] == threads
+    again = import_itineraries(DATA / "itineraries.jsonl.gz")
+    assert again.figures["itineraries_already_there"] == itineraries
+    assert stored_rows() == before
