@@ -24,15 +24,16 @@ class ItineraryForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(TravelItinerary)
 class TravelItineraryAdmin(RecordAdmin):
-    """Itineraries, with their documents."""
+    """Itineraries, with their documents and the number of their destinations."""
 
     form = ItineraryForm
-    list_display = ("__str__", "user", "version", "is_deleted", "created_at")
+    list_display = ("__str__", "destinations_count", "user", "is_deleted", "created_at")
     list_select_related = ("user",)
     list_filter = ("is_deleted", "created_at")
     search_fields = ("title", "user__email", "itinerary_uuid__exact")
     autocomplete_fields = ("user",)
     readonly_fields = (
+        "destinations_count",
         "itinerary_uuid",
         "alerts_sent_count",
         "last_alert_sent_at",

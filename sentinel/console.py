@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 from django.core.management.base import (
     BaseCommand,
@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from django.core.management.base import CommandParser
 
@@ -36,10 +36,15 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter, DjangoHelpFormatter):
 class _PatientOutput(OutputWrapper):
     """Goes on when nobody reads any more: the exit code still says what was found."""
 
-    def write(self, *arguments: Any, **options: Any) -> None:
+    def write(  # type: ignore[override]  # Django's signature, which is no stream's
+        self,
+        msg: str = "",
+        style_func: Callable[[str], str] | None = None,
+        ending: str | None = None,
+    ) -> None:
         """See `OutputWrapper.write`."""
         try:
-            super().write(*arguments, **options)
+            super().write(msg, style_func, ending)
             self.flush()
         except BrokenPipeError:
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -74,7 +79,7 @@ class ConsoleCommand(BaseCommand):
 
     def handle(self, *_arguments: Any, **options: Any) -> None:
         """See `BaseCommand.handle`."""
-        self.stdout = _PatientOutput(self.stdout._out)
+        self.stdout = _PatientOutput(cast("TextIO", self.stdout._out))
         try:
             code = self.run(**options)
         except KeyboardInterrupt:
@@ -118,7 +123,6 @@ def print_table(
     for row in rows:
         cells = (f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row)
         table.add_row(*(Text(cell) for cell in cells))
-    # A terminal's width may cut a table; a pipe has none and gets every letter.
-    width = None if out.isatty() else WIDE
-    console = Console(file=out, width=width, soft_wrap=True, highlight=False)  # type: ignore[arg-type]  # a stream in all but name
+    # A narrow terminal wraps a long line; a cut figure would be a wrong one.
+    console = Console(file=out, width=WIDE, soft_wrap=True, highlight=False)  # type: ignore[arg-type]  # a stream in all but name
     console.print(table)

@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "sentinel.accounts",
     "threads",
     "itineraries",
+    "sentinel.demo",
 ]
 
 MIDDLEWARE = [
