@@ -124,5 +124,7 @@ def print_table(
         cells = (f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row)
         table.add_row(*(Text(cell) for cell in cells))
     # A narrow terminal wraps a long line; a cut figure would be a wrong one.
-    console = Console(file=out, width=WIDE, soft_wrap=True, highlight=False)  # type: ignore[arg-type]  # a stream in all but name
-    console.print(table)
+    console = Console(width=WIDE, color_system=None)
+    with console.capture() as printed:
+        console.print(table)
+    out.write("\n".join(line.rstrip() for line in printed.get().splitlines()))

@@ -49,7 +49,7 @@ def encode(*records: Any) -> bytes:
 
 def write(path: Path, *records: Any) -> Path:
     content = encode(*records)
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
     return path
 
 
