@@ -216,8 +216,8 @@ def test_a_file_without_records_is_fine(content: bytes, tmp_path: Path) -> None:
         encode(conversation()).rstrip(),
         b"\xef\xbb\xbf" + encode(conversation()),
         b"\r\n\n  \n" + encode(conversation()).replace(b"\n", b"\r\n"),
-        gzip.compress(encode(conversation())),
-        gzip.compress(b"\n", mtime=0) + gzip.compress(encode(conversation())),
+        gzip.compress(encode(conversation()), mtime=0),
+        gzip.compress(b"\n", mtime=0) + gzip.compress(encode(conversation()), mtime=0),
     ],
     ids=["plain", "no last newline", "byte order mark", "CRLF", "gzip", "gzip in parts"],
 )
