@@ -153,7 +153,8 @@ def test_the_command_prints_a_line_for_each_counter_and_exits_0() -> None:
 
 @pytest.mark.django_db
 def test_the_command_exits_1_and_names_the_row() -> None:
-    thread = insert("chat_threads", {"user_id": new_user(), "title": "Bern"}, returning="id")
+    values = {"id": 7_654_321, "user_id": new_user(), "title": "Bern"}
+    thread = insert("chat_threads", values, returning="id")
     execute("SET LOCAL session_replication_role = replica")
     execute("UPDATE chat_threads SET thread_messages_count = 12345, message_count = NULL")
     execute("SET LOCAL session_replication_role = origin")

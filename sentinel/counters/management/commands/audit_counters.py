@@ -85,7 +85,7 @@ class Command(ConsoleCommand):
                 [
                     (
                         drift.counter,
-                        drift.key,
+                        str(drift.key),  # to be copied: without separators
                         "NULL" if drift.stored is None else drift.stored,
                         drift.actual,
                         " ".join(
