@@ -76,6 +76,23 @@ def test_a_mirror_that_is_given_null_at_insert_is_zero(rows: Rows) -> None:
     rows.assert_counts({rows.parent(**dict.fromkeys(rows.counter.mirrors)): 0})
 
 
+def test_an_upsert_of_a_parent_cannot_write_its_counter(rows: Rows) -> None:
+    parent = rows.parent()
+    rows.children(parent, 2)
+    columns = [str(f.column) for f in rows.counter.parent._meta.concrete_fields]
+    rows.sql(
+        "INSERT INTO {parent} ({all}) SELECT {all} FROM {parent} WHERE {key} = {it}"
+        " ON CONFLICT ({key}) DO UPDATE SET {given}",
+        it=parent,
+        all=SQL(", ").join(map(Identifier, columns)),
+        given=SQL(", ").join(
+            SQL("{0} = EXCLUDED.{0} + 5").format(Identifier(column))
+            for column in rows.counter.stored_columns
+        ),
+    )
+    rows.assert_counts({parent: 2})
+
+
 @pytest.mark.parametrize("kind", IN_ONE_STATEMENT)
 def test_children_and_counter_in_one_statement_count_once(rows: Rows, kind: str) -> None:
     one, two, first = family(rows)
