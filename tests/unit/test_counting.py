@@ -218,6 +218,40 @@ def test_several_writes_in_one_statement_all_count(rows: Rows) -> None:
     rows.assert_counts({one: 2, two: 3})
 
 
+def test_a_parent_and_its_children_in_one_statement_count(rows: Rows) -> None:
+    model = rows.parent()
+    columns = [
+        str(field.column)
+        for field in rows.counter.parent._meta.concrete_fields
+        if field.unique is False
+    ]
+    new_key = "'a new parent'" if rows.example.key else "1000000"
+    rows.sql(
+        "WITH added AS (INSERT INTO {parent} ({key}, {others}) SELECT {new_key}, {others}"
+        " FROM {parent} WHERE {key} = {model} RETURNING {key})"
+        " INSERT INTO {child} ({foreign_key}, {columns})"
+        " SELECT added.{key}, {values} FROM added, generate_series(1, 3)",
+        model=model,
+        new_key=SQL(new_key),
+        others=SQL(", ").join(map(Identifier, columns)),
+    )
+    new = "a new parent" if rows.example.key else 1_000_000
+    rows.assert_counts({model: 0, new: 3})
+
+
+def test_a_parent_and_its_children_go_in_one_statement(rows: Rows) -> None:
+    gone, kept = rows.parent(), rows.parent()
+    rows.children(gone, 2)
+    rows.children(kept, 2)
+    rows.sql(
+        "WITH children AS (DELETE FROM {child} WHERE {foreign_key} = {gone})"
+        " DELETE FROM {parent} WHERE {key} = {gone}",
+        gone=gone,
+    )
+    rows.sql("SET CONSTRAINTS ALL IMMEDIATE")
+    rows.assert_counts({kept: 2})
+
+
 def test_a_savepoint_that_is_rolled_back_counts_nothing(rows: Rows) -> None:
     parent = rows.parent()
     rows.child(parent)
