@@ -27,8 +27,9 @@ demo: install ## set up, migrate, fill with demo data, tour, open the admin (SER
 serve: install ## the admin on http://127.0.0.1:8000/
 	@$(BIN)/python manage.py runserver 127.0.0.1:8000
 
+# Four workers at most: each opens up to seventeen connections, and the server takes a hundred.
 test: install ## the whole suite (ARGS='-k guard' for a part of it)
-	@$(BIN)/python -m pytest --numprocesses=auto --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --cov --cov-report=term $(ARGS)
 
 lint: install ## style, types, import directions, migrations
 	$(BIN)/ruff check .
@@ -37,7 +38,7 @@ lint: install ## style, types, import directions, migrations
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
-bench: install ## what an insert costs with a counter and without (pgbench needed)
+bench: install ## what reads and inserts cost with a counter and without, as ratios
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 clean: ## remove what was made: environment, embedded database, caches

@@ -68,8 +68,8 @@ class Configuration(BaseSettings):
         ]
         if missing:
             raise ValueError(
-                f"DEBUG is off, and {' and '.join(missing)} is not set: set it in the environment, "
-                "or set DEBUG=on for development."
+                f"DEBUG is off and not set: {', '.join(missing)}. Set what is missing in the "
+                "environment, or DEBUG=on for development."
             )
         return self
 
@@ -85,8 +85,7 @@ def read_configuration() -> Configuration:
         return Configuration()
     except ValidationError as error:
         lines = [
-            f"{'.'.join(map(str, problem['loc'])) or 'environment'}: "
-            f"{problem['msg'].removeprefix('Value error, ')}"
+            ": ".join((*map(str, problem["loc"]), problem["msg"].removeprefix("Value error, ")))
             for problem in error.errors(include_input=False, include_url=False)
         ]
         raise ConfigurationError("\n".join(lines)) from None

@@ -147,6 +147,24 @@ def test_a_database_that_was_not_migrated_is_one_line_and_exit_code_2(
     assert "does not exist" in line
 
 
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"DEBUG": "off"}, "DATABASE_URL, SECRET_KEY"),
+        ({"DEBUG": "perhaps"}, "DEBUG"),
+        ({"DATABASE_URL": "mysql://a:s3cret@b/c"}, "DATABASE_URL"),
+    ],
+)
+def test_wrong_settings_are_one_line_and_exit_code_2(
+    environment: dict[str, str], named: str
+) -> None:
+    done = manage("audit_counters", **environment)
+    assert done.returncode == 2
+    [line] = done.stderr.strip().splitlines()
+    assert named in line
+    assert "s3cret" not in line
+
+
 def test_production_settings_pass_djangos_own_deployment_check() -> None:
     done = manage(
         "check",
