@@ -53,6 +53,9 @@ CHILD_EXAMPLES = {
         child={"title": "The Road to Oxiana", "is_lent": True},
         uncounted={"is_lent": False},
     ),
+    "library_reader.books_count": ChildExample(
+        parent={"name": "Ella"}, child={"title": "The Valleys of the Assassins"}
+    ),
     "The Writers' guild.Number of works": ChildExample(
         child={"title": "Arabian Sands", "draft": False},
         uncounted={"draft": True},

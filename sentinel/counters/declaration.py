@@ -38,6 +38,8 @@ class Counter:
         mirrors: older integer fields of the parent that are to hold the same number. They move
             along in the same UPDATE, and a write to one of them has no effect.
         touches: date-time fields of the parent that are set to now() when a counted row is added.
+        name: what the triggers are called after, where two parents of the same model have
+            counters of the same name; the column, if none is given.
     """
 
     column: str
@@ -45,10 +47,11 @@ class Counter:
     condition: Q | None = None
     mirrors: tuple[str, ...] = ()
     touches: tuple[str, ...] = ()
+    name: str | None = None
 
     def triggers(self) -> list[pgtrigger.Trigger]:
         """Return what `Meta.triggers` is to hold. The guards of the parent follow by themselves."""
-        return counting_triggers(column=self.column, bind=self.bind)
+        return counting_triggers(name=self.name or self.column, bind=self.bind)
 
     def bind(self, model: type[Model]) -> ChildCount:
         """Return the counter with its tables.

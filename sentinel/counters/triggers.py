@@ -91,7 +91,7 @@ class CounterTrigger(DefinerTrigger):
 
 
 def counting_triggers(
-    *, column: str, bind: Callable[[type[Model]], BoundCounter]
+    *, name: str, bind: Callable[[type[Model]], BoundCounter]
 ) -> list[pgtrigger.Trigger]:
     """Return the triggers on the child's table that count its rows, one for each kind of write."""
 
@@ -99,7 +99,7 @@ def counting_triggers(
         kind: str, operation: pgtrigger.Operation, referencing: pgtrigger.Referencing
     ) -> CounterTrigger:
         return CounterTrigger(
-            name=f"{column}_on_{kind}",
+            name=f"{name}_on_{kind}",
             level=pgtrigger.Statement,
             when=pgtrigger.After,
             operation=operation,
@@ -114,7 +114,7 @@ def counting_triggers(
         counting("update", pgtrigger.Update, BOTH_ROWS),
         counting("delete", pgtrigger.Delete, OLD_ROWS),
         CounterTrigger(
-            name=f"{column}_on_truncate",
+            name=f"{name}_on_truncate",
             level=pgtrigger.Statement,
             when=pgtrigger.After,
             operation=pgtrigger.Truncate,

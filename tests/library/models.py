@@ -1,7 +1,7 @@
 """Counters of every form that the engine knows and production does not use.
 
-A condition, two counters over one child, a parent that may be NULL, a key that is text, and names
-that need quotes.
+A condition, two counters over one child, two parents with a counter of the same name, a parent that
+may be NULL, a key that is text, and names that need quotes.
 """
 
 from django.db import models
@@ -18,10 +18,16 @@ class Shelf(models.Model):
     changed_at = models.DateTimeField(null=True)
 
 
+class Reader(models.Model):
+    name = models.TextField()
+    books_count = models.IntegerField(default=0, db_default=0)
+
+
 class Book(models.Model):
     shelf = models.ForeignKey(Shelf, on_delete=models.CASCADE, null=True)
     title = models.TextField(db_default="")
     is_lent = models.BooleanField(db_default=False)
+    reader = models.ForeignKey(Reader, on_delete=models.SET_NULL, null=True)
 
     class Meta:
         triggers = (
@@ -33,6 +39,9 @@ class Book(models.Model):
             ).triggers(),
             *Counter(
                 column="lent_books_count", foreign_key="shelf", condition=Q(is_lent=True)
+            ).triggers(),
+            *Counter(
+                column="books_count", foreign_key="reader", name="reader_books_count"
             ).triggers(),
         )
 
