@@ -158,5 +158,21 @@ def _spelling(definition: str) -> str:
     It adds parentheses and casts, drops needless quotes, and lowers OLD and NEW. The same letters
     in the same order are the same trigger, whatever the version of the server.
     """
-    unquoted = re.sub(r"::\w+|[\"()\s]|public\.(?=zzz_|pgtrigger_)", "", definition)
-    return unquoted.lower()
+    unquoted = re.sub(r"::\w+|\"|public\.(?=zzz_|pgtrigger_)", "", definition)
+    return re.sub(r"\s", "", _without_needless_parentheses(unquoted.lower()))
+
+
+def _without_needless_parentheses(text: str) -> str:
+    """Keep the parentheses that hold an AND or an OR together: these change what it means."""
+    levels: list[list[str]] = [[]]
+    for part in re.split(r"([()])", text):
+        if part == "(":
+            levels.append([])
+        elif part == ")":
+            inner = levels.pop()
+            own = (piece for piece in inner if not piece.startswith("("))
+            together = any(re.search(r"\b(and|or)\b", piece) for piece in own)
+            levels[-1] += [f"({''.join(inner)})"] if together else inner
+        else:
+            levels[-1].append(part)
+    return "".join(levels[0])

@@ -116,6 +116,11 @@ ALTERED = {
     "another level": ("destinations_count_derive", "FOR EACH ROW", "FOR EACH STATEMENT"),
     "another function": ("on_truncate", r"EXECUTE FUNCTION .*", "EXECUTE FUNCTION do_nothing()"),
     "another condition": ("guard_update", r"WHEN \(", "WHEN (false AND "),
+    "the condition's words held together otherwise": (
+        "guard_update",
+        r"WHEN \(\(\((.*?\)) OR (\(.*?\))\) AND (.*)\)\) EXECUTE",
+        r"WHEN (\1 OR (\2 AND \3)) EXECUTE",
+    ),
     "fewer columns": ("guard_update", r"UPDATE OF (\w+), (\w+)", r"UPDATE OF \1"),
     "another transition table": ("count_on_insert", "new_values", "others"),
 }
