@@ -13,8 +13,6 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from sentinel.counters.statements import render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from django.db.models import Model, Q
 
 
@@ -116,7 +114,7 @@ class RowValue(BoundCounter):
 
     def expression_over(self, row: Composable) -> Composable:
         """The value of a row that goes by the name `row`, such as a table or `NEW`."""
-        return SQL(self.expression).format(row=row)  # declared in code
+        return SQL(self.expression).format(row=row)
 
     def comparison(self) -> Composable:
         """See `BoundCounter.comparison`."""
@@ -140,9 +138,4 @@ def and_condition(model: type[Model], condition: Q | None) -> Composable:
     compiler = query.get_compiler(using=DEFAULT_DB_ALIAS)
     sql, parameters = query.build_where(condition).as_sql(compiler, connections[DEFAULT_DB_ALIAS])
     literals = tuple(Literal(parameter).as_string(None) for parameter in parameters)
-    return SQL(f" AND ({sql % literals})")  # Django wrote it, literals quoted
-
-
-def joined(parts: Iterable[Composable], separator: str = ", ") -> Composable:
-    """Return the parts with a separator between them."""
-    return SQL(separator).join(parts)  # always a literal of this package
+    return SQL(f" AND ({sql % literals})")

@@ -31,4 +31,4 @@ def render(file: str, query: str, **words: Composable) -> Composable:
     Raises:
         KeyError: no query of that name, or a word in braces is not given.
     """
-    return SQL(named_queries(file)[query]).format(**words)  # our own file
+    return SQL(named_queries(file)[query]).format(**words)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pgtrigger
 from psycopg.sql import SQL, Composable, Identifier
 
-from sentinel.counters.binding import BoundCounter, ChildCount, RowValue, joined
 from sentinel.counters.template import DefinerTriggerSqlV1
 
 if TYPE_CHECKING:
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
 
     from django.db.models import Model
     from pgtrigger.compiler import Trigger as CompiledTrigger
+
+    from sentinel.counters.binding import BoundCounter, ChildCount, RowValue
 
 NEW_ROWS = pgtrigger.Referencing(new="new_values")
 OLD_ROWS = pgtrigger.Referencing(old="old_values")
@@ -193,13 +194,13 @@ def _counting_body(counter: ChildCount, kind: str) -> Composable:
 
     def moved_by(delta: str) -> Composable:
         parent = Identifier(counter.parent._meta.db_table)
-        by = SQL(delta)  # one of the literals below
+        by = SQL(delta)
         moves = [SQL("{0} = {1}.{0} + {2}").format(Identifier(counter.column), parent, by)]
         moves += [
             SQL("{0} = coalesce({1}.{0}, 0) + {2}").format(Identifier(mirror), parent, by)
             for mirror in counter.mirrors
         ]
-        return joined([*moves, *touches])
+        return SQL(", ").join([*moves, *touches])
 
     recounted = [
         SQL("{} = counted.actual").format(Identifier(column)) for column in counter.stored_columns
@@ -210,7 +211,7 @@ def _counting_body(counter: ChildCount, kind: str) -> Composable:
         deltas=counter.render("triggers", f"{kind}_deltas"),
         set_one=moved_by("deltas[1]"),
         set_many=moved_by("change.delta"),
-        set_recounted=joined([*recounted, *touches]),
+        set_recounted=SQL(", ").join([*recounted, *touches]),
     )
 
 
@@ -219,14 +220,14 @@ def _truncate_body(counter: ChildCount) -> Composable:
     return counter.render(
         "triggers",
         "zero_parents",
-        set_zero=joined(SQL("{} = 0").format(column) for column in columns),
-        not_zero=joined((SQL("{} IS DISTINCT FROM 0").format(c) for c in columns), " OR "),
+        set_zero=SQL(", ").join(SQL("{} = 0").format(column) for column in columns),
+        not_zero=SQL(" OR ").join(SQL("{} IS DISTINCT FROM 0").format(c) for c in columns),
     )
 
 
 def _guard_insert_body(counter: ChildCount) -> Composable:
     zeroes = (SQL("NEW.{} := 0;").format(Identifier(column)) for column in counter.stored_columns)
-    return counter.render("triggers", "guard_insert", new_zero=joined(zeroes, "\n    "))
+    return counter.render("triggers", "guard_insert", new_zero=SQL("\n    ").join(zeroes))
 
 
 def _guard_update_body(counter: ChildCount) -> Composable:
@@ -242,8 +243,8 @@ def _guard_update_body(counter: ChildCount) -> Composable:
     return counter.render(
         "triggers",
         "guard_update",
-        follow=joined(follow, "\n        "),
-        stay=joined(stay, "\n        "),
+        follow=SQL("\n        ").join(follow),
+        stay=SQL("\n        ").join(stay),
     )
 
 
@@ -257,16 +258,13 @@ def _derive_body(counter: RowValue) -> Composable:
 
 def _starts_elsewhere(counter: ChildCount) -> str:
     parts = (SQL("NEW.{} IS DISTINCT FROM 0").format(Identifier(c)) for c in counter.stored_columns)
-    return joined(parts, " OR ").as_string(None)
+    return SQL(" OR ").join(parts).as_string(None)
 
 
 def _written_by_others(counter: ChildCount) -> str:
-    differs = joined(
-        (
-            SQL("OLD.{0} IS DISTINCT FROM NEW.{0}").format(Identifier(column))
-            for column in counter.stored_columns
-        ),
-        " OR ",
+    differs = SQL(" OR ").join(
+        SQL("OLD.{0} IS DISTINCT FROM NEW.{0}").format(Identifier(column))
+        for column in counter.stored_columns
     )
     return f"(({differs.as_string(None)}) AND {NOT_THE_ENGINE})"
 
