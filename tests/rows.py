@@ -38,6 +38,10 @@ def literal(value: Any) -> Composable:
     return Literal(json.dumps(value) if isinstance(value, dict | list) else value)
 
 
+def array(values: Iterable[Any]) -> Composable:
+    return SQL("ARRAY[{}]").format(SQL(", ").join(map(literal, values)))
+
+
 def new_user() -> int:
     [(key,)] = execute(
         "INSERT INTO users (email, password_hash) VALUES ({email}, '') RETURNING id",

@@ -78,8 +78,8 @@ class ScratchDatabase:
         done = self.manage("migrate", "--no-input", *arguments)
         assert done.returncode == 0, f"migrate {' '.join(arguments)} failed:\n{done.stderr}"
 
-    def adopt(self) -> None:
-        """Run the first migration of every app that has a legacy schema."""
+    def migrate_to_0001(self) -> None:
+        """Migrate every app with a legacy schema to its first migration, from wherever it is."""
         self.migrate("threads", "0001")
         self.migrate("itineraries", "0001")
 

@@ -7,11 +7,13 @@ import importlib
 import re
 from pathlib import Path
 
+import pgtrigger
 import pytest
 from django.apps import apps
 from django.core.management import call_command
 
 from sentinel.counters import ChildCount, declared_counters
+from sentinel.counters.triggers import guard_triggers
 
 ROOT = Path(__file__).parents[1]
 
@@ -102,6 +104,15 @@ def test_no_table_checks_that_a_count_is_not_negative() -> None:
     for counter in declared_counters():
         for constraint in counter.parent._meta.constraints:
             assert counter.field not in str(constraint), constraint
+
+
+def test_every_parent_has_the_guards_of_its_counters() -> None:
+    for counter in declared_counters():
+        if isinstance(counter, ChildCount):
+            there = {
+                trigger.name for model, trigger in pgtrigger.registered() if model is counter.parent
+            }
+            assert {guard.name for guard in guard_triggers(counter)} <= there, counter.name
 
 
 def test_every_counter_is_not_null_with_a_default_in_the_database() -> None:

@@ -16,8 +16,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
-from django.conf import settings  # noqa: E402 (after the set-up)
-from django.db import connection  # noqa: E402
+from django.db import connection  # noqa: E402 (after the set-up)
 from django.test.utils import setup_databases, teardown_databases  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
@@ -147,5 +146,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert settings.configured
     main()

@@ -16,9 +16,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composable, Identifier
 
-from tests.rows import Rows, literal
+from tests.rows import Rows, array
 
 NUMBERS = st.integers(min_value=0, max_value=4)
 
@@ -39,8 +39,8 @@ def machine_of(rows: Rows) -> type[RuleBasedStateMachine]:
             transaction.set_rollback(True)
             self.atomic.__exit__(None, None, None)
 
-        def array(self, keys: list[int]) -> SQL:
-            return SQL("ARRAY[{}]::bigint[]").format(SQL(", ").join(map(literal, keys)))  # type: ignore[return-value]
+        def array(self, keys: list[int]) -> Composable:
+            return SQL("{}::bigint[]").format(array(keys))  # it may be empty, and of no type
 
         def first(self, parent: Any, number: int) -> list[int]:
             return sorted(self.model[parent])[:number]

@@ -12,7 +12,7 @@ import psycopg
 from django.db import connection
 from psycopg.sql import SQL, Composable, Identifier
 
-from tests.rows import Rows, literal
+from tests.rows import Rows, array, literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,8 +120,7 @@ class Writer:
         return self.random.choice(self.parents)
 
     def some(self, number: int) -> Composable:
-        chosen = self.random.sample(self.parents, number)
-        return SQL("ARRAY[{}]").format(SQL(", ").join(map(literal, chosen)))
+        return array(self.random.sample(self.parents, number))
 
     def insert(self, parent: Any, number: int = 1) -> None:
         self.sql(

@@ -29,7 +29,7 @@ def is_ours(name: str) -> bool:
 def test_an_empty_database_gets_the_schema_of_the_deployed_system(
     scratch_database: ScratchDatabase, django_db_setup: None
 ) -> None:
-    scratch_database.adopt()
+    scratch_database.migrate_to_0001()
     made = read_definitions(scratch_database)
 
     scratch_database.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
@@ -55,7 +55,7 @@ def test_a_complete_legacy_database_is_left_as_it_is(legacy_database: ScratchDat
     rows = read_rows(legacy_database)
     storage = read_storage(legacy_database)
 
-    legacy_database.adopt()
+    legacy_database.migrate_to_0001()
 
     assert read_definitions(legacy_database) == definitions
     assert read_rows(legacy_database) == rows, (
@@ -73,7 +73,8 @@ def test_a_complete_legacy_database_is_adopted_while_others_write_every_table(
         writer.execute("UPDATE chat_threads SET title = 'Porto'")
         writer.execute("UPDATE chat_messages SET content = 'Is it?'")
         writer.execute("UPDATE travel_itineraries SET version = 2")
-        legacy_database.adopt()  # gives up after half a second of waiting, so it did not wait
+        # It gives up after half a second of waiting: so it did not wait.
+        legacy_database.migrate_to_0001()
 
 
 def test_every_migration_runs_on_a_complete_legacy_database(
@@ -139,7 +140,7 @@ def test_what_a_partial_database_misses_is_added(
     left = read_definitions(legacy_database)
     assert left != complete
 
-    legacy_database.adopt()
+    legacy_database.migrate_to_0001()
 
     now = read_definitions(legacy_database)
     assert now.keys() == complete.keys(), "something is still missing, or more was made than that"
@@ -157,7 +158,7 @@ def test_missing_plans_are_added_and_the_others_keep_their_prices(
     legacy_database: ScratchDatabase,
 ) -> None:
     legacy_database.run("DELETE FROM plans WHERE name = 'ENTERPRISE'")
-    legacy_database.adopt()
+    legacy_database.migrate_to_0001()
     assert legacy_database.rows("SELECT name, price_cents FROM plans ORDER BY price_cents") == [
         ("FREE", 0),
         ("PRO", 8900),
@@ -180,7 +181,7 @@ def test_an_older_trigger_function_stays_as_it_is_found(legacy_database: Scratch
         """
     )
     before = read_definitions(legacy_database)
-    legacy_database.adopt()
+    legacy_database.migrate_to_0001()
     assert read_definitions(legacy_database) == before
 
 
@@ -248,7 +249,7 @@ def test_contradictions_are_named_all_at_once_and_nothing_is_changed(
 
 
 def test_the_first_migrations_cannot_be_undone(legacy_database: ScratchDatabase) -> None:
-    legacy_database.adopt()
+    legacy_database.migrate_to_0001()
     refused = legacy_database.manage("migrate", "--no-input", "threads", "zero")
     assert refused.returncode != 0
     assert "hold production data" in refused.stderr
@@ -262,7 +263,7 @@ def adopted_database(
     """A database at 0001: what holds in the deployed system holds in one that we made."""
     if request.param == "deployed":
         scratch_database.run(LEGACY_SCHEMA)
-    scratch_database.adopt()
+    scratch_database.migrate_to_0001()
     scratch_database.run(
         """
         INSERT INTO users (email, password_hash) VALUES ('ada@example.org', 'x');
@@ -364,7 +365,7 @@ def test_going_back_to_0001_keeps_who_is_staff_and_their_groups(
 def test_going_back_to_0001_takes_away_what_holds_nothing(
     legacy_database: ScratchDatabase,
 ) -> None:
-    legacy_database.adopt()
+    legacy_database.migrate_to_0001()
     before = read_definitions(legacy_database)
     legacy_database.migrate("accounts", "0002")
     assert read_definitions(legacy_database) != before
@@ -389,4 +390,4 @@ def test_a_busy_table_is_not_waited_for(legacy_database: ScratchDatabase) -> Non
         refused = legacy_database.manage("migrate", "--no-input", "accounts", "0001")
     assert refused.returncode != 0
     assert "lock timeout" in refused.stderr
-    legacy_database.adopt()
+    legacy_database.migrate_to_0001()

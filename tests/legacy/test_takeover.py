@@ -73,8 +73,7 @@ def test_a_takeover_makes_every_count_true_and_changes_nothing_else(
 def test_going_back_gives_the_old_system_back_with_true_counts(drifted: ScratchDatabase) -> None:
     drifted.migrate()
     before = drifted.rows(CONTENTS)
-    drifted.migrate("threads", "0001")
-    drifted.migrate("itineraries", "0001")
+    drifted.migrate_to_0001()
     assert drifted.rows(CONTENTS) == before
     assert_true_counts(drifted)
     ours = drifted.rows(
@@ -100,8 +99,7 @@ def test_in_and_out_and_in_again_counts_what_was_written_in_between(
     drifted: ScratchDatabase,
 ) -> None:
     drifted.migrate()
-    drifted.migrate("threads", "0001")
-    drifted.migrate("itineraries", "0001")
+    drifted.migrate_to_0001()
     drifted.run(WRONG_COUNTS)
     before = drifted.rows(CONTENTS)
     drifted.migrate()

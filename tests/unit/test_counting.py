@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import connection, transaction
-from psycopg.sql import SQL, Composable, Identifier
+from psycopg.sql import SQL, Identifier
 
-from tests.rows import Rows, child_keys, literal
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from tests.rows import Rows, array, child_keys
 
 
 def test_a_new_parent_counts_nothing(rows: Rows) -> None:
@@ -30,7 +25,7 @@ def test_many_children_of_many_parents_count_in_one_statement(rows: Rows) -> Non
     rows.sql(
         "INSERT INTO {child} ({foreign_key}, {columns}) "
         "SELECT {key}, {values} FROM {parent}, generate_series(1, 5) WHERE {key} = ANY ({parents})",
-        parents=literal_array(parents),
+        parents=array(parents),
     )
     rows.assert_counts({parent: number + 5 for number, parent in enumerate(parents, start=1)})
 
@@ -137,7 +132,7 @@ def test_one_deleted_child_counts_one_less(rows: Rows) -> None:
 def test_many_deleted_children_count_in_one_statement(rows: Rows) -> None:
     parents = [rows.parent() for _ in range(3)]
     children = child_keys(rows, parents * 3)
-    rows.sql("DELETE FROM {child} WHERE {id} = ANY ({gone})", gone=literal_array(children[:5]))
+    rows.sql("DELETE FROM {child} WHERE {id} = ANY ({gone})", gone=array(children[:5]))
     rows.assert_counts(dict(zip(parents, (1, 1, 2), strict=True)))
 
 
@@ -282,10 +277,6 @@ def test_a_role_without_rights_on_the_parent_is_counted(rows: Rows) -> None:
     rows.sql("DELETE FROM {child} WHERE {id} = {first}", first=first)
     rows.sql("RESET ROLE")
     rows.assert_counts({parent: 2})
-
-
-def literal_array(values: Sequence[object]) -> Composable:
-    return SQL("ARRAY[{}]").format(SQL(", ").join(map(literal, values)))
 
 
 def foreign_key_name(rows: Rows) -> str:
