@@ -7,14 +7,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.console import Console
-
 from sentinel.console import FOUND_SOMETHING, ConsoleCommand, print_table
 from sentinel.imports.errors import InputError
 from sentinel.imports.loading import ImportReport, RecordKind, import_records
-from sentinel.imports.progress import Progress, ProgressBar, ProgressLines
 from sentinel.imports.rejects import RejectedLines, default_path
 from sentinel.imports.source import Source, open_source
+from sentinel.progress import open_progress
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -72,7 +70,9 @@ class ImportCommand(ConsoleCommand):
         with (
             open_source(options["file"]) as source,
             self.open_rejects(source, options) as rejects,
-            self.open_progress(source) as progress,
+            open_progress(
+                self.stderr, name=source.name, unit="records", total=source.size
+            ) as progress,
         ):
             return import_records(
                 self.kind,
@@ -89,12 +89,6 @@ class ImportCommand(ConsoleCommand):
         if not options["skip_invalid"]:
             return nullcontext()
         return RejectedLines(options["rejected"] or default_path(source), source=source)
-
-    def open_progress(self, source: Source) -> Progress:
-        """Return a bar for a terminal, lines for anything else."""
-        if self.stderr.isatty():
-            return ProgressBar(source, Console(stderr=True))
-        return ProgressLines(source, self.stderr.write)
 
     def print_report(self, report: ImportReport, *, output: str) -> None:
         """Print what was done, with the names that the rows have."""

@@ -69,6 +69,19 @@ def require_email(record: Record, name: str) -> str:
     return value
 
 
+def require_whole_number(record: Record, name: str, *, least: int, most: int) -> int:
+    """Return a field that is a whole number within bounds, however JSON writes it."""
+    value = _require(record, name, (int, Decimal), "a number", within="")
+    if isinstance(value, bool):
+        raise RecordError(f'"{name}" is a boolean instead of a number')
+    if not least <= value <= most or value != int(value):
+        raise RecordError(
+            f'"{name}" is {str(value)[:LONGEST_QUOTE]}: '
+            f"give a whole number of {least} or more, {most:,} at most"
+        )
+    return int(value)
+
+
 def require_list(record: Record, name: str, *, within: str = "") -> list[Any]:
     """Return a field that is a list."""
     value: list[Any] = _require(record, name, list, "a list", within=within)
@@ -81,7 +94,9 @@ def require_object(record: Record, name: str) -> Record:
     return value
 
 
-def _require(record: Record, name: str, kind: type, words: str, *, within: str) -> Any:
+def _require(
+    record: Record, name: str, kind: type | tuple[type, ...], words: str, *, within: str
+) -> Any:
     try:
         value = record[name]
     except KeyError:

@@ -13,9 +13,9 @@ from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError, connections, 
 from sentinel.imports import staging
 from sentinel.imports.errors import InputError, RecordError
 from sentinel.imports.fields import require_email, require_filled_text
-from sentinel.imports.progress import Progress
 from sentinel.imports.records import parse_record
 from sentinel.imports.staging import StagedRecord
+from sentinel.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,36 +31,47 @@ BATCH_RECORDS = 5_000  # enough that the statements of a batch cost nothing besi
 BATCH_CHARACTERS = 8 * 1024 * 1024  # when a batch of long records is full
 
 
+def identify_by_id(record: Record) -> str:
+    """Return the field `id`, which tells records of most kinds apart.
+
+    Raises:
+        RecordError: it is missing, no text, or blank.
+    """
+    return require_filled_text(record, "id")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecordKind:
     """One kind of record, and how it becomes rows.
 
-    Every kind has `id` and `user`, which are checked for it. The statements read
-    `pg_temp.staged_records`, see `sentinel.imports.staging`. None may write a counter: triggers
-    count.
+    Every kind has `user`, which is checked for it. The statements read `pg_temp.staged_records`,
+    see `sentinel.imports.staging`. None may write a counter: triggers count.
 
     Attributes:
         rows: what the records become, such as `threads`.
         children: what belongs to them and has rows of its own, such as `messages`, if any.
-        namespace: a row's UUID is made of this and the record's `id`, and so tells that a record
-            is there already. Never to be changed.
+        namespace: a record's UUID is made of this and its identity. Where rows have it as well,
+            it tells that a record is there already. Never to be changed.
         check: raises `RecordError` for a record that cannot be imported.
-        drop_known: deletes staged records that have a row already.
-        insert_rows: adds rows, skips those that another writer has added since, and sets `row_id`
-            of the staged records that were added. Its row count is how many.
+        drop_known: deletes staged records that have a row already; None where `insert_rows` alone
+            can tell.
+        insert_rows: adds rows, skips those that are there, and sets `row_id` of the staged records
+            that were added, where they have children. Its row count is how many.
         insert_children: adds the children of staged records with a `row_id`.
+        identify: returns what tells a record from all others of its kind, once it was checked.
     """
 
     rows: str
     children: str | None
     namespace: UUID
     check: Callable[[Record], None]
-    drop_known: str
+    drop_known: str | None
     insert_rows: str
     insert_children: str | None
+    identify: Callable[[Record], str] = identify_by_id
 
     def key(self, identity: str) -> UUID:
-        """Return the UUID of the row that the record with this `id` becomes."""
+        """Return the UUID of the record with this identity."""
         return uuid5(self.namespace, identity)
 
 
@@ -171,7 +182,8 @@ class _Loading:
             staging.drop_staging(cursor)
 
     def load_staged(self, cursor: CursorWrapper) -> None:
-        cursor.execute(self.kind.drop_known)
+        if self.kind.drop_known is not None:
+            cursor.execute(self.kind.drop_known)
         self.users_added += staging.stage_users(cursor)
         cursor.execute(self.kind.insert_rows)
         self.rows_added += cursor.rowcount
@@ -196,7 +208,7 @@ class _Loading:
     def records(self) -> Iterator[StagedRecord]:
         for line in self.source.lines():
             self.records_read += 1
-            self.progress.advance(self.records_read)
+            self.progress.advance(self.records_read, position=self.source.position)
             try:
                 record = self.staged(line)
             except RecordError as error:
@@ -208,12 +220,11 @@ class _Loading:
 
     def staged(self, line: Line) -> StagedRecord:
         text, record = parse_record(line)
-        identity = require_filled_text(record, "id")
         email = require_email(record, "user")
         self.kind.check(record)
         return StagedRecord(
             position=line.number,
-            uuid=self.kind.key(identity),
+            uuid=self.kind.key(self.kind.identify(record)),
             email=email,
             address=BaseUserManager.normalize_email(email),
             record=text,

@@ -11,7 +11,7 @@ from django.db import connection
 
 from sentinel.counters import audit_counters, declared_counters
 from sentinel.imports import import_records, open_source
-from sentinel.imports.progress import Progress
+from sentinel.progress import Progress
 from tests.concurrency.writers import connect
 from tests.import_files import conversation, query, write
 from threads.importing import CONVERSATIONS

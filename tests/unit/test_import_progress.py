@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from sentinel.imports import import_records, open_source
-from sentinel.imports.progress import ProgressBar, ProgressLines
+from sentinel.progress import ProgressBar, ProgressLines
 from tests.import_files import conversation, write
 from threads.importing import CONVERSATIONS
 
@@ -28,7 +29,13 @@ def test_lines_tell_records_rate_share_and_time_left(path: Path) -> None:
     lines: list[str] = []
     with (
         open_source(str(path)) as source,
-        ProgressLines(source, lines.append, seconds_between=0) as progress,
+        ProgressLines(
+            name=source.name,
+            unit="records",
+            write=lines.append,
+            total=source.size,
+            seconds_between=0,
+        ) as progress,
     ):
         import_records(CONVERSATIONS, source, progress=progress)
     assert lines[-1].startswith(f"{path}: 1,500 records, ")
@@ -37,7 +44,10 @@ def test_lines_tell_records_rate_share_and_time_left(path: Path) -> None:
 
 def test_lines_are_few(path: Path) -> None:
     lines: list[str] = []
-    with open_source(str(path)) as source, ProgressLines(source, lines.append) as progress:
+    with (
+        open_source(str(path)) as source,
+        ProgressLines(name=source.name, unit="records", write=lines.append) as progress,
+    ):
         import_records(CONVERSATIONS, source, progress=progress)
     assert not lines
 
@@ -48,7 +58,9 @@ def test_nobody_who_stops_reading_the_lines_ends_the_import(path: Path) -> None:
 
     with (
         open_source(str(path)) as source,
-        ProgressLines(source, write_nowhere, seconds_between=0) as progress,
+        ProgressLines(
+            name=source.name, unit="records", write=write_nowhere, seconds_between=0
+        ) as progress,
     ):
         report = import_records(CONVERSATIONS, source, progress=progress)
     assert report.rows_added == 1500
@@ -57,9 +69,15 @@ def test_nobody_who_stops_reading_the_lines_ends_the_import(path: Path) -> None:
 def test_a_terminal_gets_a_bar_that_leaves_no_trace(path: Path) -> None:
     screen = StringIO()
     console = Console(file=screen, force_terminal=True, width=160)
-    with open_source(str(path)) as source, ProgressBar(source, console) as progress:
+    with (
+        open_source(str(path)) as source,
+        ProgressBar(
+            name=source.name, unit="records", console=console, total=source.size
+        ) as progress,
+    ):
         import_records(CONVERSATIONS, source, progress=progress)
-        progress.show(1500, rate=1000)
+        progress.show(1500, position=source.position)
         progress.note("A note [in brackets]")
-    assert "1,500 records, 1,000 a second" in screen.getvalue()
+    assert re.search(r"1,500 records, [\d,]+ a second", screen.getvalue())
+    assert "100%" in screen.getvalue()
     assert "A note [in brackets]" in screen.getvalue()
