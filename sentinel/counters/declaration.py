@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
@@ -11,9 +11,13 @@ from django.db.models import ForeignKey
 from psycopg.sql import SQL, Identifier, Literal
 
 from sentinel.counters.binding import ChildCount, RowValue
+from sentinel.counters.ledger import LedgerTotal
+from sentinel.counters.ledger_triggers import ledger_triggers
 from sentinel.counters.triggers import counting_triggers, deriving_triggers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pgtrigger
     from django.db.models import Model, Q
 
@@ -117,6 +121,72 @@ class DerivedCounter:
             key=str(model._meta.pk.column),
             column=_column(model, self.column),
             expression=self.expression,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerCounter:
+    """The sum of the quantities of events that share their key with a row of another table.
+
+    Declared on the model of the events, the ledger, which the triggers keep append-only:
+
+        class Meta:
+            triggers = LedgerCounter(
+                parent=FeatureUsage,
+                column="usage_count",
+                quantity="quantity",
+                keys=("user", "feature", "period_start"),
+            ).triggers()
+
+    The row is created by its first event, and takes its events along when it is deleted. What
+    others write into the sum is used as well: the difference becomes an event of its own.
+
+    Attributes:
+        parent: the model whose rows carry the sum, with a unique constraint on the keys.
+        column: the counter, an integer field of the parent.
+        quantity: the field of an event that is summed, an integer.
+        keys: the fields that an event and its row have in common, of the same names in both.
+        creates: what a row that an event creates holds besides, as SQL by column, with the key
+            columns in braces, such as `{"period_end": "{period_start} + 30"}`.
+        adopts: what an event that adopts somebody else's write holds, as SQL by column, with
+            `{row}` for the row that was written.
+        touches: date-time fields of the parent that are set to now() at every write.
+    """
+
+    parent: type[Model]
+    column: str
+    quantity: str
+    keys: tuple[str, ...]
+    adopts: Mapping[str, str]
+    creates: Mapping[str, str] = field(default_factory=dict)
+    touches: tuple[str, ...] = ()
+
+    def triggers(self) -> list[pgtrigger.Trigger]:
+        """Return what `Meta.triggers` is to hold. The guards of the parent follow by themselves."""
+        return ledger_triggers(name=self.column, bind=self.bind)
+
+    def bind(self, model: type[Model]) -> LedgerTotal:
+        """Return the counter with its tables.
+
+        Raises:
+            ImproperlyConfigured: a field that the declaration names is not there.
+        """
+        connection = connections[DEFAULT_DB_ALIAS]
+        fields = [self.parent._meta.get_field(key) for key in self.keys]
+        return LedgerTotal(
+            parent=self.parent,
+            field=self.column,
+            key=str(self.parent._meta.pk.column),
+            column=_column(self.parent, self.column),
+            child=model,
+            quantity=_column(model, self.quantity),
+            key_columns={
+                _column(self.parent, key): str(key_field.db_type(connection))
+                for key, key_field in zip(self.keys, fields, strict=True)
+            },
+            creates=self.creates,
+            adopts=self.adopts,
+            touches=tuple(_column(self.parent, touched) for touched in self.touches),
         )
 
 

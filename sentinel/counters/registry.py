@@ -9,6 +9,8 @@ import pgtrigger
 from django.apps import apps
 
 from sentinel.counters.binding import BoundCounter, ChildCount
+from sentinel.counters.ledger import LedgerTotal
+from sentinel.counters.ledger_triggers import ledger_guard_triggers
 from sentinel.counters.triggers import CounterTrigger, DefinerTrigger, guard_triggers
 
 if TYPE_CHECKING:
@@ -69,6 +71,17 @@ def counter_triggers(
     ]
 
 
+def guards(counter: BoundCounter) -> list[pgtrigger.Trigger]:
+    """Return the triggers on the parent that a declaration on the child brings with it."""
+    match counter:
+        case ChildCount():
+            return guard_triggers(counter)
+        case LedgerTotal():
+            return ledger_guard_triggers(counter)
+        case _:
+            return []
+
+
 def register_guards() -> None:
     """Put the guards of each counter on its parent, where `makemigrations` finds them."""
     for model in apps.get_models():
@@ -76,9 +89,9 @@ def register_guards() -> None:
             if not isinstance(trigger, CounterTrigger) or trigger.level is pgtrigger.Row:
                 continue
             counter = trigger.bind(model)
-            if not isinstance(counter, ChildCount):
-                continue
+            if not isinstance(counter, ChildCount | LedgerTotal) or counter.child is not model:
+                continue  # a guard itself
             present = {t.name for t in getattr(counter.parent._meta, "triggers", [])}
-            for guard in guard_triggers(counter):
+            for guard in guards(counter):
                 if guard.name not in present:
                     guard.register(counter.parent)

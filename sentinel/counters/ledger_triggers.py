@@ -1,0 +1,240 @@
+"""How a sum over a ledger is kept: from a declaration to triggers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pgtrigger
+from psycopg.sql import SQL, Composable, Identifier
+
+from sentinel.counters.ledger import COMMA, LedgerTotal
+from sentinel.counters.triggers import NEW_ROWS, NOT_THE_ENGINE, OLD_ROWS, CounterTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.db.models import Model
+
+    from sentinel.counters.binding import BoundCounter
+
+# A repair writes the truth, which the ledger holds already: nothing of it is to be adopted.
+NO_REPAIR = "current_setting('sentinel.repair', true) IS DISTINCT FROM 'on'"
+
+AND, OR = SQL(" AND "), SQL(" OR ")
+
+
+def ledger_triggers(
+    *, name: str, bind: Callable[[type[Model]], BoundCounter]
+) -> list[pgtrigger.Trigger]:
+    """Return the triggers on the ledger that sum its events, and keep it append-only.
+
+    Events that the engine itself appends, to adopt what others wrote, are in the sum already.
+    """
+    summing = {
+        "level": pgtrigger.Statement,
+        "when": pgtrigger.After,
+        "bind": bind,
+        "condition": lambda _counter: NOT_THE_ENGINE,
+        "declare": _variables,
+    }
+    return [
+        CounterTrigger(
+            name=f"{name}_on_insert",
+            operation=pgtrigger.Insert,
+            referencing=NEW_ROWS,
+            body=lambda counter: _sum_body(counter, gather="gather_added", add="add_events"),
+            **summing,
+        ),
+        CounterTrigger(
+            name=f"{name}_on_delete",
+            operation=pgtrigger.Delete,
+            referencing=OLD_ROWS,
+            body=lambda counter: _sum_body(counter, gather="gather_removed", add="remove_events"),
+            **summing,
+        ),
+        CounterTrigger(
+            name=f"{name}_on_truncate",
+            level=pgtrigger.Statement,
+            when=pgtrigger.After,
+            operation=pgtrigger.Truncate,
+            bind=bind,
+            body=lambda counter: counter.render("ledger", "zero_totals"),
+        ),
+        CounterTrigger(
+            name=f"{name}_append_only",
+            level=pgtrigger.Statement,
+            when=pgtrigger.Before,
+            operation=pgtrigger.Update,
+            bind=bind,
+            body=lambda counter: counter.render("ledger", "refuse_change"),
+        ),
+    ]
+
+
+def ledger_guard_triggers(counter: LedgerTotal) -> list[pgtrigger.Trigger]:
+    """Return the triggers on the parent that make events of what others write to it."""
+
+    def guarding(
+        kind: str,
+        *,
+        level: pgtrigger.Level,
+        when: pgtrigger.When,
+        operation: pgtrigger.Operation,
+        body: Composable,
+        condition: str | None = None,
+        referencing: pgtrigger.Referencing | None = None,
+    ) -> CounterTrigger:
+        return CounterTrigger(
+            name=f"{counter.field}_{kind}",
+            level=level,
+            when=when,
+            operation=operation,
+            referencing=referencing,
+            bind=lambda _parent: counter,
+            body=lambda _counter: body,
+            condition=None if condition is None else lambda _counter: condition,
+        )
+
+    before_row = {"level": pgtrigger.Row, "when": pgtrigger.Before}
+    after_row = {"level": pgtrigger.Row, "when": pgtrigger.After}
+    after_statement = {"level": pgtrigger.Statement, "when": pgtrigger.After}
+    guards = [
+        guarding(
+            "guard_value",
+            operation=pgtrigger.Insert | pgtrigger.Update,
+            condition=_all(f"({_is_null(counter)} OR NOT {NO_REPAIR})", _of_somebody(counter)),
+            body=counter.render(
+                "ledger",
+                "guard_value",
+                child_is_new=counter.match(Identifier(counter.child._meta.db_table), SQL("NEW")),
+            ),
+            **before_row,
+        ),
+        guarding(
+            "guard_key",
+            operation=pgtrigger.Update,
+            condition=_differs(tuple(counter.key_columns)),
+            body=counter.render(
+                "ledger",
+                "guard_key",
+                old_keys=_qualified("OLD", counter),
+                new_keys=_qualified("NEW", counter),
+            ),
+            **before_row,
+        ),
+        guarding(
+            "adopt_insert",
+            operation=pgtrigger.Insert,
+            referencing=NEW_ROWS,
+            condition=_all(NO_REPAIR, NOT_THE_ENGINE),
+            body=counter.render("ledger", "adopt_rows", **_adopted(counter, row="written")),
+            **after_statement,
+        ),
+        guarding(
+            "adopt_update",
+            operation=pgtrigger.Update,
+            condition=_all(
+                _differs([counter.column]), _of_somebody(counter), NO_REPAIR, NOT_THE_ENGINE
+            ),
+            body=counter.render("ledger", "adopt_difference", **_adopted(counter, row="NEW")),
+            **after_row,
+        ),
+        guarding(
+            "on_row_delete",
+            operation=pgtrigger.Delete,
+            referencing=OLD_ROWS,
+            body=counter.render(
+                "ledger",
+                "delete_events",
+                child_is_gone=counter.match(
+                    Identifier(counter.child._meta.db_table), Identifier("gone")
+                ),
+            ),
+            **after_statement,
+        ),
+        guarding(
+            "on_row_truncate",
+            operation=pgtrigger.Truncate,
+            body=counter.render("ledger", "delete_all_events"),
+            **after_statement,
+        ),
+    ]
+    if counter.touches:
+        guards.append(
+            guarding(
+                "touch",
+                operation=pgtrigger.Update,
+                condition=_all(NO_REPAIR, NOT_THE_ENGINE),
+                body=counter.render("ledger", "touch_row", new_touches=_new_touches(counter)),
+                **before_row,
+            )
+        )
+    return guards
+
+
+def _variables(counter: LedgerTotal) -> list[tuple[str, str]]:
+    return [
+        *((f'"changed_{column}"', f"{type_}[]") for column, type_ in counter.key_columns.items()),
+        ("deltas", "bigint[]"),
+        ("written", "bigint"),
+    ]
+
+
+def _sum_body(counter: LedgerTotal, *, gather: str, add: str) -> Composable:
+    change = Identifier("change")
+    change_keys = _qualified("change", counter)
+    ordered = (
+        SQL("pg_catalog.array_agg({0}.{1} ORDER BY {2})").format(
+            change, Identifier(column), change_keys
+        )
+        for column in counter.key_columns
+    )
+    only = (
+        SQL("{0}.{1} = {2}[1]").format(
+            Identifier(counter.parent._meta.db_table), Identifier(column), variable
+        )
+        for column, variable in zip(counter.key_columns, counter.changed_variables(), strict=True)
+    )
+    words = {
+        "change_keys": change_keys,
+        "parent_is_change": counter.match(Identifier(counter.parent._meta.db_table), change),
+        "parent_is_only": AND.join(only),
+    }
+    gathered = counter.render("ledger", gather, gathered=COMMA.join(ordered), **words)
+    return counter.render("ledger", add, gather=gathered, **words)
+
+
+def _adopted(counter: LedgerTotal, *, row: str) -> dict[str, Composable]:
+    values = (SQL(value).format(row=SQL(row)) for value in counter.adopts.values())
+    return {
+        "adopted_columns": COMMA.join(map(Identifier, counter.adopts)),
+        "adopted_values": COMMA.join(values),
+    }
+
+
+def _new_touches(counter: LedgerTotal) -> Composable:
+    return SQL("\n    ").join(
+        SQL("NEW.{} := pg_catalog.now();").format(Identifier(column)) for column in counter.touches
+    )
+
+
+def _qualified(row: str, counter: LedgerTotal) -> Composable:
+    return COMMA.join(SQL("{}.{}").format(SQL(row), Identifier(key)) for key in counter.key_columns)
+
+
+def _is_null(counter: LedgerTotal) -> str:
+    return SQL("NEW.{} IS NULL").format(Identifier(counter.column)).as_string(None)
+
+
+def _of_somebody(counter: LedgerTotal) -> str:
+    keys = (SQL("NEW.{} IS NOT NULL").format(Identifier(key)) for key in counter.key_columns)
+    return AND.join(keys).as_string(None)
+
+
+def _differs(columns: list[str] | tuple[str, ...]) -> str:
+    parts = (SQL("OLD.{0} IS DISTINCT FROM NEW.{0}").format(Identifier(c)) for c in columns)
+    return f"({OR.join(parts).as_string(None)})"
+
+
+def _all(*conditions: str) -> str:
+    return f"({' AND '.join(conditions)})"

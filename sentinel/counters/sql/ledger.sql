@@ -1,0 +1,233 @@
+-- Bodies of the triggers that keep a sum over a ledger, and its audit. See triggers.sql for what
+-- all trigger functions keep to. Three things are different here:
+--   * a row of the parent is known by several columns, and is created by its first event;
+--   * others write the sum as well, and what they write counts: the difference is appended to the
+--     ledger as an adopted event, by the engine, whose writes no trigger here counts again;
+--   * a row and its events live and die together.
+
+
+-- name: gather_added
+-- The events of one INSERT or COPY: one sum a row of the parent.
+    SELECT {gathered}, pg_catalog.array_agg(change.delta ORDER BY {change_keys})
+      INTO {changed}, deltas
+      FROM (SELECT {keys}, pg_catalog.sum({quantity}) AS delta
+              FROM new_values
+             GROUP BY {keys}) AS change;
+
+
+-- name: gather_removed
+-- The events of one DELETE, likewise.
+    SELECT {gathered}, pg_catalog.array_agg(change.delta ORDER BY {change_keys})
+      INTO {changed}, deltas
+      FROM (SELECT {keys}, -pg_catalog.sum({quantity}) AS delta
+              FROM old_values
+             GROUP BY {keys}) AS change;
+
+
+-- name: add_events
+-- Brings the sums of new events to their rows, and creates rows for the first of them. One row,
+-- the common case, is updated at once. Of several the missing ones are created first, then all are
+-- locked, both in the order of the keys: two statements over the same rows wait for each other in
+-- a line, not in a circle.
+{gather}
+    IF deltas IS NULL THEN
+        RETURN NULL;
+    END IF;
+
+    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+
+    IF pg_catalog.cardinality(deltas) = 1 THEN
+        UPDATE {schema}.{parent}
+           SET {column} = coalesce({parent}.{column}, 0) + deltas[1]{touches}
+         WHERE {parent_is_only};
+        GET DIAGNOSTICS written = ROW_COUNT;
+        IF written = 0 AND deltas[1] >= 0 THEN
+            INSERT INTO {schema}.{parent} ({keys}, {created_columns}, {column})
+            SELECT {keys}, {created_values}, deltas[1]
+              FROM unnest({changed}) AS change ({keys})
+                ON CONFLICT ({keys}) DO UPDATE
+               SET {column} = coalesce({parent}.{column}, 0) + excluded.{column}{touches};
+            GET DIAGNOSTICS written = ROW_COUNT;
+        END IF;
+    ELSE
+        INSERT INTO {schema}.{parent} ({keys}, {created_columns}, {column})
+        SELECT {keys}, {created_values}, 0
+          FROM unnest({changed}, deltas) AS change ({keys}, delta)
+         WHERE change.delta >= 0
+           AND NOT EXISTS (SELECT FROM {schema}.{parent} WHERE {parent_is_change})
+         ORDER BY {keys}
+            ON CONFLICT ({keys}) DO NOTHING;
+        PERFORM FROM {schema}.{parent}
+          WHERE ({parent_keys}) IN (SELECT {change_keys} FROM unnest({changed}) AS change ({keys}))
+          ORDER BY {parent_keys}
+            FOR NO KEY UPDATE;
+        UPDATE {schema}.{parent}
+           SET {column} = coalesce({parent}.{column}, 0) + change.delta{touches}
+          FROM unnest({changed}, deltas) AS change ({keys}, delta)
+         WHERE {parent_is_change};
+        GET DIAGNOSTICS written = ROW_COUNT;
+    END IF;
+
+    IF written < pg_catalog.cardinality(deltas) THEN
+        -- A sum that reaches no row would be lost in silence.
+        IF EXISTS (SELECT FROM unnest({changed}, deltas) AS change ({keys}, delta)
+                    WHERE change.delta < 0
+                      AND NOT EXISTS (SELECT FROM {schema}.{parent} WHERE {parent_is_change})) THEN
+            RAISE EXCEPTION 'counter %: there is nothing in % that a negative quantity could be '
+                            'taken from', {name}, {parent_name}
+                USING ERRCODE = 'check_violation',
+                      HINT = 'A correction needs a row with the same key to correct.';
+        END IF;
+        RAISE EXCEPTION 'counter %: a trigger of % kept the sum from being written',
+                        {name}, {parent_name}
+            USING ERRCODE = 'triggered_action_exception',
+                  HINT = 'A BEFORE trigger returned NULL. Let it return NEW.';
+    END IF;
+    RETURN NULL;
+
+
+-- name: remove_events
+-- Takes the sums of deleted events from their rows. A row that is gone is not created again:
+-- deleting a user would fail on the foreign key.
+{gather}
+    IF deltas IS NULL THEN
+        RETURN NULL;
+    END IF;
+
+    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    PERFORM FROM {schema}.{parent}
+      WHERE ({parent_keys}) IN (SELECT {change_keys} FROM unnest({changed}) AS change ({keys}))
+      ORDER BY {parent_keys}
+        FOR NO KEY UPDATE;
+    UPDATE {schema}.{parent}
+       SET {column} = coalesce({parent}.{column}, 0) + change.delta{touches}
+      FROM unnest({changed}, deltas) AS change ({keys}, delta)
+     WHERE {parent_is_change};
+    RETURN NULL;
+
+
+-- name: zero_totals
+-- TRUNCATE of the ledger leaves nothing to sum.
+    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    UPDATE {schema}.{parent}
+       SET {column} = 0{touches}
+     WHERE {has_key} AND {column} IS DISTINCT FROM 0;
+    RETURN NULL;
+
+
+-- name: refuse_change
+-- An event happened, or did not.
+    RAISE EXCEPTION 'an event of % cannot be changed', {child_name}
+        USING ERRCODE = 'restrict_violation',
+              HINT = 'Append another event that makes up for it, with its reason.';
+
+
+-- name: guard_value
+-- NULL is no number of uses: it counts as 0. A repair asks for the truth by whatever it writes:
+-- the row is locked by now, and a query in a volatile function takes a fresh snapshot.
+    IF pg_catalog.current_setting('sentinel.repair', true) = 'on' THEN
+        SELECT coalesce(pg_catalog.sum({quantity}), 0)
+          INTO NEW.{column}
+          FROM {schema}.{child}
+         WHERE {child_is_new};
+    ELSE
+        NEW.{column} := 0;
+    END IF;
+    RETURN NEW;
+
+
+-- name: adopt_rows
+-- Rows that somebody else has inserted: what they hold was used, and becomes an event.
+    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    INSERT INTO {schema}.{child} ({adopted_columns}, {quantity})
+    SELECT {adopted_values}, written.{column}
+      FROM new_values AS written
+     WHERE {has_key} AND written.{column} <> 0;
+    RETURN NULL;
+
+
+-- name: adopt_difference
+-- Somebody else has changed the sum of a row: the difference was used, or given back.
+    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    IF coalesce(NEW.{column}, 0) <> coalesce(OLD.{column}, 0) THEN
+        INSERT INTO {schema}.{child} ({adopted_columns}, {quantity})
+        VALUES ({adopted_values}, coalesce(NEW.{column}, 0) - coalesce(OLD.{column}, 0));
+    END IF;
+    RETURN NULL;
+
+
+-- name: touch_row
+-- Every write of others moves the timestamps too.
+    {new_touches}
+    RETURN NEW;
+
+
+-- name: delete_events
+-- A row takes its events along, whoever deletes it.
+    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    DELETE FROM {schema}.{child} USING old_values AS gone WHERE {child_is_gone};
+    RETURN NULL;
+
+
+-- name: delete_all_events
+-- TRUNCATE of the rows takes every event along. DELETE, since a TRUNCATE of the ledger would wait
+-- for those who are about to append to it, while they wait for the rows.
+    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    DELETE FROM {schema}.{child};
+    RETURN NULL;
+
+
+-- name: guard_key
+-- A row and its events would part.
+    RAISE EXCEPTION 'counter %: the key of a row of % cannot be changed (% to %)',
+                    {name}, {parent_name},
+                    pg_catalog.jsonb_build_array({old_keys}), pg_catalog.jsonb_build_array({new_keys})
+        USING ERRCODE = 'restrict_violation',
+              HINT = 'Insert a row with the other key, and delete this one.';
+
+
+-- name: compare_totals
+-- One row a key: what is stored beside what the events say. Rows without a complete key are
+-- nobody's; events without a row are drift. Of all keys, or of given ones.
+SELECT pg_catalog.jsonb_build_array({keys}) AS key,
+       ARRAY[kept.stored]::bigint[] AS stored,
+       coalesce(summed.actual, 0)::bigint AS actual
+  FROM (SELECT {keys}, {column} AS stored
+          FROM {schema}.{parent}
+         WHERE {has_key}{and_among}) AS kept
+  FULL JOIN (SELECT {keys}, sum({quantity}) AS actual
+               FROM {schema}.{child}
+              WHERE {has_key}{and_among}
+              GROUP BY {keys}) AS summed
+ USING ({keys})
+
+
+-- name: is_among
+-- Whether a row has one of the keys of a JSON array, each of which is an array of the key columns.
+({keys}) IN (SELECT {typed_keys} FROM jsonb_array_elements({among}) AS given (key))
+
+
+-- name: add_missing_totals
+-- Rows for events that have none, with 0: a repair counts them afterwards.
+INSERT INTO {schema}.{parent} ({keys}, {created_columns}, {column})
+SELECT {keys}, {created_values}, 0
+  FROM (SELECT DISTINCT {keys} FROM {schema}.{child} WHERE {is_among}) AS missing
+ WHERE NOT EXISTS (SELECT FROM {schema}.{parent} WHERE {parent_is_missing})
+ ORDER BY {keys}
+    ON CONFLICT ({keys}) DO NOTHING
+
+
+-- name: lock_totals
+-- In the order of the keys, as the triggers do.
+SELECT pg_catalog.jsonb_build_array({parent_keys})
+  FROM {schema}.{parent}
+ WHERE {is_among}
+ ORDER BY {parent_keys}
+   FOR NO KEY UPDATE{skip_locked}
+
+
+-- name: rewrite_totals
+-- The guard puts the sum of the events in the place of the NULL.
+UPDATE {schema}.{parent}
+   SET {column} = NULL
+ WHERE {is_among}
