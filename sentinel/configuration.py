@@ -43,6 +43,14 @@ class Configuration(BaseSettings):
         validation_alias="ALLOWED_HOSTS",
         description='Host names that are answered, as JSON: ["sentinel.example.org"].',
     )
+    record_retention_days: int = Field(
+        default=90,
+        ge=0,
+        le=36_500,
+        validation_alias="SENTINEL_RECORD_RETENTION_DAYS",
+        description="How many days audits and repairs are kept, 0 for ever. A quarter: longer than "
+        "anybody looks for what made a counter drift.",
+    )
     test_database_name: str | None = Field(
         default=None,
         validation_alias="TEST_DATABASE_NAME",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FOUND_SOMETHING = 1
 COULD_NOT_RUN = 2
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C has ended
+SECONDS_OF_A_DAY = 86_400
 WIDE = 10_000  # columns; wider than any table of ours
 
 
@@ -109,6 +110,28 @@ def natural_number(text: str) -> int:
         number = -1
     if number < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
+    return number
+
+
+def positive_number(text: str) -> int:
+    """Parse an option that counts something of which there is at least one."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 1 or more")
+    return number
+
+
+def seconds(text: str) -> float:
+    """Parse an option that is a time: seconds, 0 or more, up to a day."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= SECONDS_OF_A_DAY:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 to a day")
     return number
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
+from django.test.utils import setup_databases, teardown_databases
 
 from sentinel.counters import ChildCount, RowValue, declared_counters, find_counters
 from tests.examples import CHILD_EXAMPLES, ROW_EXAMPLES
 from tests.rows import Rows
 from tests.scratch import scratch_database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_django import DjangoDbBlocker
 
 __all__ = ["scratch_database"]
 
@@ -30,6 +38,32 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if fixture in metafunc.fixturenames:
             names = [counter.name for counter in declared_counters() if chosen(counter)]
             metafunc.parametrize(fixture, names, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None,
+    django_db_blocker: DjangoDbBlocker,
+    django_db_modify_db_settings: None,
+    django_db_keepdb: bool,  # noqa: FBT001 (a fixture)
+    django_db_createdb: bool,  # noqa: FBT001 (a fixture)
+) -> Iterator[None]:
+    """Make the test database for every test that asks for it.
+
+    pytest-django's own makes it only where a test of the run has its mark `django_db`. Tests with
+    connections of their own have none: run alone, they would write to the real database.
+    """
+    with django_db_blocker.unblock():
+        made = setup_databases(
+            verbosity=0,
+            interactive=False,
+            keepdb=django_db_keepdb and not django_db_createdb,
+            serialized_aliases=set(),  # nobody asks for a copy of what the migrations filled in
+        )
+    yield
+    if not django_db_keepdb:
+        with django_db_blocker.unblock():
+            teardown_databases(made, verbosity=0)
 
 
 @pytest.fixture

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from psycopg.sql import Literal
 
-from sentinel.counters.health import Problem, find_problems
+from sentinel.counters.health import inspect_health
+from sentinel.counters.problems import Problem, serious_ones
 from sentinel.counters.statements import render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sentinel.counters.binding import BoundCounter
+    from psycopg.sql import Composable
+
+    from sentinel.counters.binding import BoundCounter, Key
 
 DEFAULT_SAMPLE = 10  # enough to see a pattern, short enough to read
 
@@ -26,14 +30,14 @@ class Drift:
 
     Attributes:
         counter: the counter's name, `table.column`.
-        key: the row's key.
+        key: the row's key as JSON has it: a number, a text, or a list of several columns.
         stored: the counter's value; None where the column holds NULL.
         actual: what it should be, by the rows themselves.
         mirrors: the value of each mirror by its column.
     """
 
     counter: str
-    key: Any
+    key: Key
     stored: int | None
     actual: int
     mirrors: Mapping[str, int | None] = field(default_factory=dict)
@@ -51,7 +55,7 @@ class CounterReport:
         summed_drift: the sum of these differences, one a row (its largest).
         seconds: how long it took.
         sample: the rows that are furthest off.
-        problems: what is wrong with the triggers that keep the counter.
+        problems: what is wrong with what keeps the counter, and what is worth knowing about it.
     """
 
     counter: str
@@ -64,9 +68,14 @@ class CounterReport:
     problems: tuple[Problem, ...]
 
     @property
+    def serious_problems(self) -> tuple[Problem, ...]:
+        """Those that would let the counter drift."""
+        return serious_ones(self.problems)
+
+    @property
     def exact(self) -> bool:
-        """Whether every row is right and every trigger in place."""
-        return not self.rows_in_drift and not self.problems
+        """Whether every row is right, and nothing would let the counter drift."""
+        return not self.rows_in_drift and not self.serious_problems
 
 
 def audit_counters(
@@ -91,25 +100,29 @@ def audit_counters(
 
 
 def audit_counter(
-    counter: BoundCounter, *, sample: int = DEFAULT_SAMPLE, using: str = DEFAULT_DB_ALIAS
+    counter: BoundCounter,
+    *,
+    among: Composable | None = None,
+    sample: int = DEFAULT_SAMPLE,
+    using: str = DEFAULT_DB_ALIAS,
 ) -> CounterReport:
-    """Audit one counter. See `audit_counters`."""
+    """Audit one counter, or the rows of it whose keys are `among` some. See `audit_counters`."""
     started = perf_counter()
-    query = render("audit", "summarise", comparison=counter.comparison(), sample=Literal(sample))
+    query = render(
+        "audit",
+        "summarise",
+        comparison=counter.comparison(among),
+        differs=render("audit", "differs"),
+        sample=Literal(sample),
+    )
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         cursor.execute("SET TRANSACTION READ ONLY")
         cursor.execute(query.as_string(None))
         rows = cursor.fetchall()
-        problems = find_problems(counter, using=using)
+        problems = inspect_health(counter, using=using)
     checked, in_drift, largest, summed = rows[0][:4]
     drifts = tuple(
-        Drift(
-            counter=counter.name,
-            key=key,
-            stored=stored[0],
-            actual=actual,
-            mirrors=dict(zip(counter.mirrors, stored[1:], strict=True)),
-        )
+        read_drift(counter, key, stored, actual)
         for *_, drifts, key, stored, actual in rows
         if drifts
     )
@@ -122,4 +135,22 @@ def audit_counter(
         seconds=perf_counter() - started,
         sample=drifts,
         problems=tuple(problems),
+    )
+
+
+def read_drift(counter: BoundCounter, key: str, stored: Sequence[int | None], actual: int) -> Drift:
+    """Return a row in drift from what a query returns of it.
+
+    Args:
+        counter: whose row it is.
+        key: the key as JSON text.
+        stored: the counter, then its mirrors.
+        actual: what all of them should be.
+    """
+    return Drift(
+        counter=counter.name,
+        key=json.loads(key),
+        stored=stored[0],
+        actual=actual,
+        mirrors=dict(zip(counter.mirrors, stored[1:], strict=True)),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models.sql import Query
@@ -13,7 +14,11 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from sentinel.counters.statements import render
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from django.db.models import Model, Q
+
+Key = Any  # of a row of a parent, as JSON has it: a number, a text, or a list of several columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +65,65 @@ class BoundCounter:
             ),
         }
 
-    def comparison(self) -> Composable:
-        """A query with one row for each row of the parent: key, stored (an array), actual."""
+    @property
+    def repair_settings(self) -> Mapping[str, str]:
+        """What a transaction that repairs this counter sets for itself."""
+        return {"sentinel.repair": "on"}
+
+    def parse_key(self, text: str) -> Key:
+        """Return the key that somebody has typed. The column's type reads the text as it is."""
+        return text
+
+    def comparison(self, among: Composable | None = None) -> Composable:
+        """A query with one row for each row of the parent: key, stored (an array), actual.
+
+        Args:
+            among: SQL of a JSON array of keys, to compare the rows with these alone.
+        """
         raise NotImplementedError
+
+    def add_missing_parents(self, among: Composable) -> Composable | None:  # noqa: ARG002 (for overrides)
+        """A statement that adds rows which are missing, with 0; None where rows have to be there.
+
+        It runs before the transaction has its repair settings.
+        """
+        return None
+
+    def lock_parents(self, among: Composable, *, skip_locked: bool = False) -> Composable:
+        """A query that locks rows in the order of their keys, and returns each key as JSON.
+
+        Args:
+            among: SQL of a JSON array of keys.
+            skip_locked: leave out what others have locked, instead of waiting for it.
+        """
+        return self.render(
+            "repair",
+            "lock_parents",
+            keys=self.keys_among(among),
+            skip_locked=SQL(" SKIP LOCKED" if skip_locked else ""),
+        )
+
+    def rewrite(self, among: Composable) -> Composable:
+        """A statement that has the triggers store the truth in rows which are locked."""
+        return self.render("repair", "rewrite", keys=self.keys_among(among))
+
+    def among(self, word: str, table: str, column: str, keys: Composable | None) -> Composable:
+        """A condition that a column is one of some keys, after `word`; nothing without keys."""
+        if keys is None:
+            return SQL("")
+        return SQL("{} {}.{} = ANY ({})").format(
+            SQL(word), Identifier(table), Identifier(column), self.keys_among(keys)
+        )
+
+    def keys_among(self, keys: Composable) -> Composable:
+        """The keys of a JSON array as an array of the key column's type, fit for its index."""
+        return render("repair", "keys_among", keys=keys, key_type=SQL(self.parent_key_type))
+
+    @property
+    def parent_key_type(self) -> str:
+        """The type of the key in the database, without a length."""
+        [field] = [f for f in self.parent._meta.concrete_fields if f.column == self.key]
+        return without_length(str(field.rel_db_type(connections[DEFAULT_DB_ALIAS])))
 
     def render(self, file: str, query: str, **words: Composable) -> Composable:
         """Return a query of the `sql` folder with its words in braces filled in."""
@@ -97,9 +158,15 @@ class ChildCount(BoundCounter):
             "and_condition": and_condition(self.child, self.condition),
         }
 
-    def comparison(self) -> Composable:
+    def comparison(self, among: Composable | None = None) -> Composable:
         """See `BoundCounter.comparison`."""
-        return self.render("audit", "compare_children")
+        child, parent = self.child._meta.db_table, self.parent._meta.db_table
+        return self.render(
+            "audit",
+            "compare_children",
+            and_child_among=self.among("\n               AND", child, self.foreign_key, among),
+            where_among=self.among("\n WHERE", parent, self.key, among),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +183,38 @@ class RowValue(BoundCounter):
         """The value of a row that goes by the name `row`, such as a table or `NEW`."""
         return SQL(self.expression).format(row=row)
 
-    def comparison(self) -> Composable:
+    @property
+    def repair_settings(self) -> Mapping[str, str]:
+        """See `BoundCounter.repair_settings`."""
+        return {**super().repair_settings, "sentinel.derive_alone": "on"}
+
+    def comparison(self, among: Composable | None = None) -> Composable:
         """See `BoundCounter.comparison`."""
-        table = Identifier(self.parent._meta.db_table)
-        return self.render("audit", "compare_rows", expression=self.expression_over(table))
+        parent = self.parent._meta.db_table
+        return self.render(
+            "audit",
+            "compare_rows",
+            expression=self.expression_over(Identifier(parent)),
+            where_among=self.among("\n WHERE", parent, self.key, among),
+        )
+
+
+def without_length(type_: str) -> str:
+    """Return a column's type without what stands in parentheses.
+
+    A cast to `varchar(50)` would shorten a longer text to what may be another row's key.
+    """
+    return type_.partition("(")[0]
+
+
+def json_keys(keys: Iterable[Key]) -> Composable:
+    """The SQL of a JSON array of keys, for the arguments `among`."""
+    return json_text(json.dumps(list(keys)))
+
+
+def json_text(text: str) -> Composable:
+    """The SQL of a JSON document that is text already."""
+    return SQL("{}::jsonb").format(Literal(text))
 
 
 def and_condition(model: type[Model], condition: Q | None) -> Composable:

@@ -6,12 +6,23 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sentinel.console import FOUND_SOMETHING, ConsoleCommand, natural_number, print_table
-from sentinel.counters import CounterReport, UnknownCounterError, audit_counters, find_counters
+from django.utils import timezone
+
+from sentinel.console import FOUND_SOMETHING, ConsoleCommand, natural_number
+from sentinel.counters import (
+    RecordingError,
+    UnknownCounterError,
+    audit_counters,
+    find_counters,
+    record_audits,
+)
 from sentinel.counters.audit import DEFAULT_SAMPLE
+from sentinel.counters.printing import print_audits
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
+
+    from sentinel.counters import CounterReport
 
 
 class Command(ConsoleCommand):
@@ -19,12 +30,14 @@ class Command(ConsoleCommand):
 
     help = (
         "Prove the counters: compare each with the rows it counts, and its triggers with what was "
-        "declared. Reads only. One statement a counter, so other writers raise no false alarm."
+        "declared. Changes neither. One statement a counter, so other writers raise no false "
+        "alarm. What was found is kept in counter_audits."
     )
     examples = """\
   manage.py audit_counters
   manage.py audit_counters --counter chat_threads.thread_messages_count --sample 50
-  manage.py audit_counters --format json > audit.json"""
+  manage.py audit_counters --format json > audit.json
+  manage.py audit_counters --no-record          # by a role that may only read"""
     expected_errors = (UnknownCounterError,)
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -44,6 +57,11 @@ class Command(ConsoleCommand):
             metavar="N",
             help="show at most N rows of each counter, the worst first (default: %(default)s)",
         )
+        parser.add_argument(
+            "--no-record",
+            action="store_true",
+            help="do not keep what was found, for roles that may only read",
+        )
 
     def run(self, **options: Any) -> int:
         """See `ConsoleCommand.run`."""
@@ -54,48 +72,14 @@ class Command(ConsoleCommand):
             document = {"exact": exact, "counters": [asdict(report) for report in reports]}
             self.stdout.write(json.dumps(document, indent=2, default=str))
         else:
-            self.print_reports(reports)
+            print_audits(self.stdout, reports)
+        if not options["no_record"]:
+            self.record(reports)
         return 0 if exact else FOUND_SOMETHING
 
-    def print_reports(self, reports: list[CounterReport]) -> None:
-        """Print what was found as tables."""
-        print_table(
-            self.stdout,
-            ("counter", "rows", "in drift", "largest", "summed", "seconds", "triggers", "result"),
-            [
-                (
-                    report.counter,
-                    report.rows_checked,
-                    report.rows_in_drift,
-                    report.largest_drift,
-                    report.summed_drift,
-                    f"{report.seconds:.3f}",
-                    f"{len(report.problems)} wrong" if report.problems else "ok",
-                    "exact" if report.exact else "NOT EXACT",
-                )
-                for report in reports
-            ],
-        )
-        drifts = [drift for report in reports for drift in report.sample]
-        if drifts:
-            self.stdout.write("\nRows in drift, the worst of each counter first:")
-            print_table(
-                self.stdout,
-                ("counter", "key", "stored", "actual", "mirrors"),
-                [
-                    (
-                        drift.counter,
-                        str(drift.key),  # to be copied: without separators
-                        "NULL" if drift.stored is None else drift.stored,
-                        drift.actual,
-                        " ".join(
-                            f"{column}={'NULL' if value is None else value}"
-                            for column, value in drift.mirrors.items()
-                        ),
-                    )
-                    for drift in drifts
-                ],
-            )
-        for report in reports:
-            for problem in report.problems:
-                self.stdout.write(f"\n{problem.id}: {problem.message}\n  {problem.cure}")
+    def record(self, reports: list[CounterReport]) -> None:
+        """Keep what was found, as well as it goes: the audit holds all the same."""
+        try:
+            record_audits(reports, now=timezone.now())
+        except RecordingError as error:
+            self.stderr.write(f"warning: {error}")

@@ -1,0 +1,86 @@
+-- Queries of the repair. Words in braces are filled in with quoted identifiers and literals.
+--
+-- What all of them keep to:
+--   * keys travel as a JSON array, whatever their type, and come back as JSON;
+--   * a transaction locks, and compares and writes in later statements: the snapshot of these is
+--     taken when the locks are held, and so sees what everybody before us has committed;
+--   * NULL is what is written: the guard replaces it by the truth, and where the guard is missing
+--     the column's NOT NULL refuses it.
+
+
+-- name: keys_among
+-- The keys of a JSON array as an array of the column's own type: computed once, then looked up in
+-- the index of the key.
+ARRAY(SELECT (given.key #>> '{{}}')::{key_type} FROM jsonb_array_elements({keys}) AS given (key))
+
+
+-- name: find_batches
+-- The keys of all rows in drift, in the order of the keys, cut into batches: one row a batch. One
+-- comparison of the whole table is made, not one a batch; the keys are small enough to be kept.
+SELECT jsonb_agg(drifting.key ORDER BY drifting.place) AS keys, count(*) AS rows
+  FROM (SELECT to_jsonb(key) AS key, row_number() OVER (ORDER BY key) - 1 AS place
+          FROM ({comparison}) AS compared
+         WHERE {differs}) AS drifting
+ GROUP BY drifting.place / {batch_size}
+ ORDER BY drifting.place / {batch_size}
+
+
+-- name: compare_batch
+-- The rows of a batch: what is stored, what it should be, and whether these differ.
+SELECT to_jsonb(key), stored, actual, {differs}
+  FROM ({comparison}) AS compared
+ ORDER BY key
+
+
+-- name: set_for_transaction
+SELECT set_config(%s, %s, true)
+
+
+-- name: count_rows
+-- How many rows a comparison has.
+SELECT count(*) FROM ({comparison}) AS compared
+
+
+-- name: lock_parents
+-- In the order of the keys, as the triggers do, and with their lock: foreign-key checks go on.
+SELECT to_jsonb({parent}.{key})
+  FROM {schema}.{parent}
+ WHERE {parent}.{key} = ANY ({keys})
+ ORDER BY {parent}.{key}
+   FOR NO KEY UPDATE{skip_locked}
+
+
+-- name: rewrite
+-- The triggers put the truth in the place of the NULL, into the mirrors too.
+UPDATE {schema}.{parent}
+   SET {column} = NULL
+ WHERE {parent}.{key} = ANY ({keys})
+
+
+-- name: backfill
+-- The repair as one block for a migration. It is printed with the comments that follow.
+
+-- Backfill of {title}.
+--
+-- The rows that differ are found in one statement and repaired {size} at a time, in the order of
+-- their keys. Each batch is a transaction of its own: lock, then write NULL. The guard never lets a
+-- NULL through: it stores the truth. Where it is missing the column's NOT NULL refuses the
+-- statement, so that nothing wrong can be written. Rows that are right already are not touched.
+--
+-- It commits, so the migration needs `atomic = False`. Stopped half-way, it is run again.
+DO $backfill$
+DECLARE
+    batch record;
+BEGIN
+    FOR batch IN
+{find_batches}
+    LOOP
+{add_missing_parents}        {settings}
+        PERFORM FROM (
+{lock_parents}
+        ) AS locked;
+{rewrite};
+        COMMIT;
+    END LOOP;
+END
+$backfill$
