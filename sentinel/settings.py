@@ -37,8 +37,10 @@ INSTALLED_APPS = [
     "pgtrigger",
     "sentinel.counters",
     "sentinel.accounts",
+    "usage",
     "threads",
     "itineraries",
+    "sentinel.deployment",
     "sentinel.demo",
 ]
 
@@ -83,6 +85,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"  # months are calendar months in UTC; sessions therefore run in UTC
 
 STATIC_URL = "static/"
+SENTINEL_RECORD_RETENTION_DAYS = CONFIGURATION.record_retention_days
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 if not DEBUG:

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class CountersConfig(AppConfig):
-    """Registers the guards once every model is loaded."""
+    """Registers the guards once every model is loaded, and the system checks."""
 
     name = "sentinel.counters"
     label = "counters"
@@ -12,6 +12,8 @@ class CountersConfig(AppConfig):
 
     def ready(self) -> None:
         """See `AppConfig.ready`."""
+        from sentinel.counters.checks import register_checks
         from sentinel.counters.registry import register_guards
 
         register_guards()
+        register_checks()

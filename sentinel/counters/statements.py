@@ -6,20 +6,21 @@ import re
 from functools import cache
 from pathlib import Path
 
-from psycopg.sql import SQL, Composable
+from psycopg.sql import SQL, Composable, Identifier
 
 FOLDER = Path(__file__).parent / "sql"
 NAME = re.compile(r"^-- name: (\w+)\n((?:--.*\n)*)", re.MULTILINE)
 
 
 @cache
-def named_queries(file: str) -> dict[str, str]:
+def named_queries(file: str, folder: Path = FOLDER) -> dict[str, str]:
     """Return the queries of a file by name, without the comments above them.
 
     Args:
         file: the file's name without its ending, such as `audit`.
+        folder: where it is.
     """
-    text = (FOLDER / f"{file}.sql").read_text(encoding="utf-8")
+    text = (folder / f"{file}.sql").read_text(encoding="utf-8")
     _, *parts = NAME.split(text)
     names, bodies = parts[0::3], parts[2::3]
     return {name: body.strip("\n") for name, body in zip(names, bodies, strict=True)}
@@ -32,3 +33,8 @@ def render(file: str, query: str, **words: Composable) -> Composable:
         KeyError: no query of that name, or a word in braces is not given.
     """
     return SQL(named_queries(file)[query]).format(**words)
+
+
+def quoted(name: str) -> str:
+    """Return a name as it stands in SQL, in double quotes."""
+    return Identifier(name).as_string(None)
