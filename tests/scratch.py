@@ -82,6 +82,7 @@ class ScratchDatabase:
         """Migrate every app with a legacy schema to its first migration, from wherever it is."""
         self.migrate("threads", "0001")
         self.migrate("itineraries", "0001")
+        self.migrate("usage", "0001")
 
 
 @pytest.fixture

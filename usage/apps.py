@@ -1,0 +1,12 @@
+"""The app `usage`."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class UsageConfig(AppConfig):
+    """What customers use of each feature, and how much of it their plan gives them."""
+
+    name = "usage"
+    verbose_name = "Usage"

@@ -1,0 +1,388 @@
+from pathlib import Path
+
+import django.core.validators
+import django.db.models.deletion
+import django.db.models.expressions
+import pgtrigger.compiler
+import pgtrigger.migrations
+from django.conf import settings
+from django.db import migrations, models
+from django.db.models.functions import Now
+
+import sentinel.counters.template
+
+SQL = Path(__file__).with_name("sql")
+
+
+class Migration(migrations.Migration):
+    """The ledger below the months: tables, adoption, opening events, sums, indexes, functions.
+
+    In this order nothing is lost while others write: what they write into a month from the second
+    step on becomes an event, what stood there before is made one by the third, and only then do
+    events count. Each step is a transaction of its own and can be done again.
+
+    The way back keeps the ledger: the next takeover adds what has come in between.
+    """
+
+    atomic = False
+
+    dependencies = [("usage", "0001_legacy")]
+
+    operations = [
+        migrations.RunSQL(
+            sql=(SQL / "0002_ledger.sql").read_text(encoding="utf-8"),
+            reverse_sql=migrations.RunSQL.noop,
+            state_operations=[
+                migrations.CreateModel(
+                    name="FeatureUsageEvent",
+                    fields=[
+                        ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                        (
+                            "user",
+                            models.ForeignKey(
+                                db_constraint=False,
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DO_NOTHING,
+                                related_name="feature_usage_events",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "feature",
+                            models.CharField(
+                                max_length=50,
+                                validators=[django.core.validators.MinLengthValidator(1)],
+                            ),
+                        ),
+                        (
+                            "quantity",
+                            models.IntegerField(db_default=1, help_text="Negative to give back."),
+                        ),
+                        ("occurred_at", models.DateTimeField(db_default=Now())),
+                        ("recorded_at", models.DateTimeField(db_default=Now())),
+                        (
+                            "idempotency_key",
+                            models.CharField(
+                                blank=True,
+                                help_text="An event with a key that the user has used already is not counted again.",
+                                max_length=200,
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "source",
+                            models.CharField(
+                                db_default="direct",
+                                help_text="Where the event comes from.",
+                                max_length=50,
+                            ),
+                        ),
+                        (
+                            "reason",
+                            models.TextField(
+                                blank=True, help_text="Why a quantity is negative.", null=True
+                            ),
+                        ),
+                        (
+                            "adopted",
+                            models.BooleanField(
+                                db_default=False,
+                                help_text="Written into the month by somebody else, and adopted here.",
+                            ),
+                        ),
+                        (
+                            "adopted_period",
+                            models.DateField(
+                                blank=True,
+                                help_text="The month that it was written into.",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "period_start",
+                            models.GeneratedField(
+                                db_persist=True,
+                                expression=django.db.models.expressions.RawSQL(
+                                    "coalesce(adopted_period, (date_trunc('month', occurred_at AT TIME ZONE 'UTC'))::date)",
+                                    (),
+                                ),
+                                output_field=models.DateField(),
+                                verbose_name="month",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "usage event",
+                        "db_table": "feature_usage_events",
+                        "ordering": ("-id",),
+                        "indexes": [
+                            models.Index(
+                                fields=["user", "feature", "period_start"],
+                                name="idx_feature_usage_events_month",
+                            )
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                condition=models.Q(("idempotency_key__isnull", False)),
+                                fields=("user", "idempotency_key"),
+                                name="feature_usage_events_key",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("quantity", 0), _negated=True),
+                                    models.Q(
+                                        ("quantity__gt", 0),
+                                        ("reason__isnull", False),
+                                        _connector="OR",
+                                    ),
+                                ),
+                                name="feature_usage_events_quantity",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("adopted", True),
+                                    ("adopted_period__isnull", True),
+                                    _connector="OR",
+                                ),
+                                name="feature_usage_events_adopted",
+                            ),
+                        ],
+                    },
+                ),
+            ],
+        ),
+        migrations.RunSQL(
+            sql="""
+                ALTER TABLE feature_usage
+                    ADD COLUMN IF NOT EXISTS updated_at timestamptz DEFAULT now()
+            """,
+            reverse_sql="ALTER TABLE feature_usage DROP COLUMN IF EXISTS updated_at",
+            state_operations=[
+                migrations.AddField(
+                    model_name="featureusage",
+                    name="updated_at",
+                    field=models.DateTimeField(blank=True, db_default=Now(), null=True),
+                ),
+            ],
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="featureusage",
+            trigger=pgtrigger.compiler.Trigger(
+                name="usage_count_guard_value",
+                sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                    condition='WHEN ((NEW."usage_count" IS NULL OR NOT current_setting(\'sentinel.repair\', true) IS DISTINCT FROM \'on\') AND NEW."user_id" IS NOT NULL AND NEW."feature" IS NOT NULL AND NEW."period_start" IS NOT NULL)',
+                    func='    IF pg_catalog.current_setting(\'sentinel.repair\', true) = \'on\' THEN\n        SELECT coalesce(pg_catalog.sum("quantity"), 0)\n          INTO NEW."usage_count"\n          FROM "public"."feature_usage_events"\n         WHERE "feature_usage_events"."user_id" = NEW."user_id" AND "feature_usage_events"."feature" = NEW."feature" AND "feature_usage_events"."period_start" = NEW."period_start";\n    ELSE\n        NEW."usage_count" := 0;\n    END IF;\n    RETURN NEW;',
+                    hash="0905e04b39a727c35f182d94354797cb0cbbcd88",
+                    operation="INSERT OR UPDATE",
+                    pgid="pgtrigger_usage_count_guard_value_6cd5d",
+                    table="feature_usage",
+                    when="BEFORE",
+                ),
+            ),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="featureusage",
+            trigger=pgtrigger.compiler.Trigger(
+                name="usage_count_guard_key",
+                sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                    condition='WHEN (OLD."user_id" IS DISTINCT FROM NEW."user_id" OR OLD."feature" IS DISTINCT FROM NEW."feature" OR OLD."period_start" IS DISTINCT FROM NEW."period_start")',
+                    func='    RAISE EXCEPTION \'counter %: the key of a row of % cannot be changed (% to %)\',\n                    \'feature_usage.usage_count\', \'feature_usage\',\n                    pg_catalog.jsonb_build_array(OLD."user_id", OLD."feature", OLD."period_start"), pg_catalog.jsonb_build_array(NEW."user_id", NEW."feature", NEW."period_start")\n        USING ERRCODE = \'restrict_violation\',\n              HINT = \'Insert a row with the other key, and delete this one.\';',
+                    hash="60798a83a8183aded51570e0063f13d93572a88a",
+                    operation="UPDATE",
+                    pgid="pgtrigger_usage_count_guard_key_afe16",
+                    table="feature_usage",
+                    when="BEFORE",
+                ),
+            ),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="featureusage",
+            trigger=pgtrigger.compiler.Trigger(
+                name="usage_count_adopt_insert",
+                sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                    condition="WHEN (current_setting('sentinel.repair', true) IS DISTINCT FROM 'on' AND (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text))",
+                    func='    PERFORM pg_catalog.set_config(\'sentinel.engine\', pg_catalog.pg_trigger_depth()::text, true);\n    INSERT INTO "public"."feature_usage_events" ("user_id", "feature", "adopted_period", "adopted", "source", "reason", "quantity")\n    SELECT written.user_id, written.feature, written.period_start, true, \'adopted\', \'written by \' || session_user, written."usage_count"\n      FROM new_values AS written\n     WHERE "user_id" IS NOT NULL AND "feature" IS NOT NULL AND "period_start" IS NOT NULL AND written."usage_count" <> 0;\n    RETURN NULL;',
+                    hash="43ed26551bbafb09c3f3984847d7a8f0d740cd85",
+                    level="STATEMENT",
+                    operation="INSERT",
+                    pgid="pgtrigger_usage_count_adopt_insert_a2e96",
+                    referencing="REFERENCING NEW TABLE AS new_values ",
+                    table="feature_usage",
+                    when="AFTER",
+                ),
+            ),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="featureusage",
+            trigger=pgtrigger.compiler.Trigger(
+                name="usage_count_adopt_update",
+                sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                    condition='WHEN ((OLD."usage_count" IS DISTINCT FROM NEW."usage_count") AND NEW."user_id" IS NOT NULL AND NEW."feature" IS NOT NULL AND NEW."period_start" IS NOT NULL AND current_setting(\'sentinel.repair\', true) IS DISTINCT FROM \'on\' AND (pg_trigger_depth() = 0 OR current_setting(\'sentinel.engine\', true) IS DISTINCT FROM pg_trigger_depth()::text))',
+                    func='    PERFORM pg_catalog.set_config(\'sentinel.engine\', pg_catalog.pg_trigger_depth()::text, true);\n    IF coalesce(NEW."usage_count", 0) <> coalesce(OLD."usage_count", 0) THEN\n        INSERT INTO "public"."feature_usage_events" ("user_id", "feature", "adopted_period", "adopted", "source", "reason", "quantity")\n        VALUES (NEW.user_id, NEW.feature, NEW.period_start, true, \'adopted\', \'written by \' || session_user, coalesce(NEW."usage_count", 0) - coalesce(OLD."usage_count", 0));\n    END IF;\n    RETURN NULL;',
+                    hash="03d87e8c89affc7d613b57fa6c9d5848c1f8fdfa",
+                    operation="UPDATE",
+                    pgid="pgtrigger_usage_count_adopt_update_c7bff",
+                    table="feature_usage",
+                    when="AFTER",
+                ),
+            ),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="featureusage",
+            trigger=pgtrigger.compiler.Trigger(
+                name="usage_count_on_row_delete",
+                sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                    func='    PERFORM pg_catalog.set_config(\'sentinel.engine\', pg_catalog.pg_trigger_depth()::text, true);\n    DELETE FROM "public"."feature_usage_events" USING old_values AS gone WHERE "feature_usage_events"."user_id" = "gone"."user_id" AND "feature_usage_events"."feature" = "gone"."feature" AND "feature_usage_events"."period_start" = "gone"."period_start";\n    RETURN NULL;',
+                    hash="f97dab75c709381c1af5fdfa93db15452b6e03db",
+                    level="STATEMENT",
+                    operation="DELETE",
+                    pgid="pgtrigger_usage_count_on_row_delete_eee4c",
+                    referencing="REFERENCING OLD TABLE AS old_values ",
+                    table="feature_usage",
+                    when="AFTER",
+                ),
+            ),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="featureusage",
+            trigger=pgtrigger.compiler.Trigger(
+                name="usage_count_on_row_truncate",
+                sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                    func='    PERFORM pg_catalog.set_config(\'sentinel.engine\', pg_catalog.pg_trigger_depth()::text, true);\n    DELETE FROM "public"."feature_usage_events";\n    RETURN NULL;',
+                    hash="70187c9b8fcc67bd6a99842c78fdd7f0c40f976f",
+                    level="STATEMENT",
+                    operation="TRUNCATE",
+                    pgid="pgtrigger_usage_count_on_row_truncate_fe98f",
+                    table="feature_usage",
+                    when="AFTER",
+                ),
+            ),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="featureusage",
+            trigger=pgtrigger.compiler.Trigger(
+                name="usage_count_touch",
+                sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                    condition="WHEN (current_setting('sentinel.repair', true) IS DISTINCT FROM 'on' AND (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text))",
+                    func='    NEW."updated_at" := pg_catalog.now();\n    RETURN NEW;',
+                    hash="5b2b84ca6ea83469d322e469d69df4ef515a3673",
+                    operation="UPDATE",
+                    pgid="pgtrigger_usage_count_touch_ed877",
+                    table="feature_usage",
+                    when="BEFORE",
+                ),
+            ),
+        ),
+        migrations.RunSQL(
+            sql=(SQL / "0002_adopt.sql").read_text(encoding="utf-8"),
+            reverse_sql=migrations.RunSQL.noop,
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="featureusageevent",
+            trigger=pgtrigger.compiler.Trigger(
+                name="usage_count_on_insert",
+                sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                    condition="WHEN (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text)",
+                    declare='DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; deltas bigint[]; written bigint;',
+                    func='    SELECT pg_catalog.array_agg("change"."user_id" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg("change"."feature" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg("change"."period_start" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg(change.delta ORDER BY change."user_id", change."feature", change."period_start")\n      INTO "changed_user_id", "changed_feature", "changed_period_start", deltas\n      FROM (SELECT "user_id", "feature", "period_start", pg_catalog.sum("quantity") AS delta\n              FROM new_values\n             GROUP BY "user_id", "feature", "period_start") AS change;\n    IF deltas IS NULL THEN\n        RETURN NULL;\n    END IF;\n\n    PERFORM pg_catalog.set_config(\'sentinel.engine\', pg_catalog.pg_trigger_depth()::text, true);\n\n    IF pg_catalog.cardinality(deltas) = 1 THEN\n        UPDATE "public"."feature_usage"\n           SET "usage_count" = coalesce("feature_usage"."usage_count", 0) + deltas[1], "updated_at" = pg_catalog.now()\n         WHERE "feature_usage"."user_id" = "changed_user_id"[1] AND "feature_usage"."feature" = "changed_feature"[1] AND "feature_usage"."period_start" = "changed_period_start"[1];\n        GET DIAGNOSTICS written = ROW_COUNT;\n        IF written = 0 AND deltas[1] >= 0 THEN\n            INSERT INTO "public"."feature_usage" ("user_id", "feature", "period_start", "period_end", "usage_count")\n            SELECT "user_id", "feature", "period_start", (("period_start" + interval \'1 month\') - interval \'1 day\')::date, deltas[1]\n              FROM unnest("changed_user_id", "changed_feature", "changed_period_start") AS change ("user_id", "feature", "period_start")\n                ON CONFLICT ("user_id", "feature", "period_start") DO UPDATE\n               SET "usage_count" = coalesce("feature_usage"."usage_count", 0) + excluded."usage_count", "updated_at" = pg_catalog.now();\n            GET DIAGNOSTICS written = ROW_COUNT;\n        END IF;\n    ELSE\n        INSERT INTO "public"."feature_usage" ("user_id", "feature", "period_start", "period_end", "usage_count")\n        SELECT "user_id", "feature", "period_start", (("period_start" + interval \'1 month\') - interval \'1 day\')::date, 0\n          FROM unnest("changed_user_id", "changed_feature", "changed_period_start", deltas) AS change ("user_id", "feature", "period_start", delta)\n         WHERE change.delta >= 0\n           AND NOT EXISTS (SELECT FROM "public"."feature_usage" WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start")\n         ORDER BY "user_id", "feature", "period_start"\n            ON CONFLICT ("user_id", "feature", "period_start") DO NOTHING;\n        PERFORM FROM "public"."feature_usage"\n          WHERE ("feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start") IN (SELECT change."user_id", change."feature", change."period_start" FROM unnest("changed_user_id", "changed_feature", "changed_period_start") AS change ("user_id", "feature", "period_start"))\n          ORDER BY "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"\n            FOR NO KEY UPDATE;\n        UPDATE "public"."feature_usage"\n           SET "usage_count" = coalesce("feature_usage"."usage_count", 0) + change.delta, "updated_at" = pg_catalog.now()\n          FROM unnest("changed_user_id", "changed_feature", "changed_period_start", deltas) AS change ("user_id", "feature", "period_start", delta)\n         WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start";\n        GET DIAGNOSTICS written = ROW_COUNT;\n    END IF;\n\n    IF written < pg_catalog.cardinality(deltas) THEN\n        -- A sum that reaches no row would be lost in silence.\n        IF EXISTS (SELECT FROM unnest("changed_user_id", "changed_feature", "changed_period_start", deltas) AS change ("user_id", "feature", "period_start", delta)\n                    WHERE change.delta < 0\n                      AND NOT EXISTS (SELECT FROM "public"."feature_usage" WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start")) THEN\n            RAISE EXCEPTION \'counter %: there is nothing in % that a negative quantity could be \'\n                            \'taken from\', \'feature_usage.usage_count\', \'feature_usage\'\n                USING ERRCODE = \'check_violation\',\n                      HINT = \'A correction needs a row with the same key to correct.\';\n        END IF;\n        RAISE EXCEPTION \'counter %: a trigger of % kept the sum from being written\',\n                        \'feature_usage.usage_count\', \'feature_usage\'\n            USING ERRCODE = \'triggered_action_exception\',\n                  HINT = \'A BEFORE trigger returned NULL. Let it return NEW.\';\n    END IF;\n    RETURN NULL;',
+                    hash="b8bfe5d7a50000d97f9f83648149c72812b77c41",
+                    level="STATEMENT",
+                    operation="INSERT",
+                    pgid="pgtrigger_usage_count_on_insert_17e4d",
+                    referencing="REFERENCING NEW TABLE AS new_values ",
+                    table="feature_usage_events",
+                    when="AFTER",
+                ),
+            ),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="featureusageevent",
+            trigger=pgtrigger.compiler.Trigger(
+                name="usage_count_on_delete",
+                sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                    condition="WHEN (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text)",
+                    declare='DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; deltas bigint[]; written bigint;',
+                    func='    SELECT pg_catalog.array_agg("change"."user_id" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg("change"."feature" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg("change"."period_start" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg(change.delta ORDER BY change."user_id", change."feature", change."period_start")\n      INTO "changed_user_id", "changed_feature", "changed_period_start", deltas\n      FROM (SELECT "user_id", "feature", "period_start", -pg_catalog.sum("quantity") AS delta\n              FROM old_values\n             GROUP BY "user_id", "feature", "period_start") AS change;\n    IF deltas IS NULL THEN\n        RETURN NULL;\n    END IF;\n\n    PERFORM pg_catalog.set_config(\'sentinel.engine\', pg_catalog.pg_trigger_depth()::text, true);\n    PERFORM FROM "public"."feature_usage"\n      WHERE ("feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start") IN (SELECT change."user_id", change."feature", change."period_start" FROM unnest("changed_user_id", "changed_feature", "changed_period_start") AS change ("user_id", "feature", "period_start"))\n      ORDER BY "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"\n        FOR NO KEY UPDATE;\n    UPDATE "public"."feature_usage"\n       SET "usage_count" = coalesce("feature_usage"."usage_count", 0) + change.delta, "updated_at" = pg_catalog.now()\n      FROM unnest("changed_user_id", "changed_feature", "changed_period_start", deltas) AS change ("user_id", "feature", "period_start", delta)\n     WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start";\n    RETURN NULL;',
+                    hash="3995cdd6f127486af896a53de7bd9223d117d9fa",
+                    level="STATEMENT",
+                    operation="DELETE",
+                    pgid="pgtrigger_usage_count_on_delete_50441",
+                    referencing="REFERENCING OLD TABLE AS old_values ",
+                    table="feature_usage_events",
+                    when="AFTER",
+                ),
+            ),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="featureusageevent",
+            trigger=pgtrigger.compiler.Trigger(
+                name="usage_count_on_truncate",
+                sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                    func='    PERFORM pg_catalog.set_config(\'sentinel.engine\', pg_catalog.pg_trigger_depth()::text, true);\n    UPDATE "public"."feature_usage"\n       SET "usage_count" = 0, "updated_at" = pg_catalog.now()\n     WHERE "user_id" IS NOT NULL AND "feature" IS NOT NULL AND "period_start" IS NOT NULL AND "usage_count" IS DISTINCT FROM 0;\n    RETURN NULL;',
+                    hash="4ab0cbeaba7865f9d4c8f4611bc3a8e079cb33cb",
+                    level="STATEMENT",
+                    operation="TRUNCATE",
+                    pgid="pgtrigger_usage_count_on_truncate_1d18f",
+                    table="feature_usage_events",
+                    when="AFTER",
+                ),
+            ),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="featureusageevent",
+            trigger=pgtrigger.compiler.Trigger(
+                name="usage_count_append_only",
+                sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                    func="    RAISE EXCEPTION 'an event of % cannot be changed', 'feature_usage_events'\n        USING ERRCODE = 'restrict_violation',\n              HINT = 'Append another event that makes up for it, with its reason.';",
+                    hash="d932ad6497a2295b61be825854853c6b4f8c3eef",
+                    level="STATEMENT",
+                    operation="UPDATE",
+                    pgid="pgtrigger_usage_count_append_only_5fc86",
+                    table="feature_usage_events",
+                    when="BEFORE",
+                ),
+            ),
+        ),
+        migrations.RunSQL(
+            sql="""
+                CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_feature_usage_user_feature_period
+                    ON feature_usage (user_id, feature, period_start DESC)
+            """,
+            reverse_sql="DROP INDEX CONCURRENTLY IF EXISTS idx_feature_usage_user_feature_period",
+        ),
+        migrations.RunSQL(
+            sql="""
+                CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_feature_usage_period_start
+                    ON feature_usage (period_start)
+            """,
+            reverse_sql="DROP INDEX CONCURRENTLY IF EXISTS idx_feature_usage_period_start",
+            state_operations=[
+                migrations.AddIndex(
+                    model_name="featureusage",
+                    index=models.Index(
+                        fields=["period_start"], name="idx_feature_usage_period_start"
+                    ),
+                ),
+            ],
+        ),
+        migrations.RunSQL(
+            sql="""
+                CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_feature_usage_updated_at
+                    ON feature_usage (updated_at DESC)
+            """,
+            reverse_sql="DROP INDEX CONCURRENTLY IF EXISTS idx_feature_usage_updated_at",
+            state_operations=[
+                migrations.AddIndex(
+                    model_name="featureusage",
+                    index=models.Index(fields=["-updated_at"], name="idx_feature_usage_updated_at"),
+                ),
+            ],
+        ),
+        migrations.RunSQL(
+            sql="\n".join(
+                (SQL / name).read_text(encoding="utf-8")
+                for name in ("0002_functions.sql", "grant_functions.sql")
+            ),
+            reverse_sql=(SQL / "0002_functions_reverse.sql").read_text(encoding="utf-8"),
+        ),
+    ]
