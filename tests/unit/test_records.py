@@ -27,7 +27,7 @@ from sentinel.counters import (
     recording,
     repair_counters,
 )
-from tests.rows import execute
+from tests.rows import execute, insert, new_user
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -218,6 +218,7 @@ def test_a_run_that_was_killed_is_found_by_the_next() -> None:
 
 
 def test_a_run_that_fails_is_kept_as_broken() -> None:
+    insert("chat_threads", {"user_id": new_user(), "title": "Lisbon in May"}, returning="id")
     selections = [Selection(counter=counter, keys=("x",)) for counter in find_counters([THREADS])]
     with pytest.raises(SelectionError, match="invalid input syntax"):
         repair_counters(selections, now=timezone.now())
