@@ -1,4 +1,4 @@
-"""The story of one message, from its insert to the proof of its count. Read this first."""
+"""The story of one message, and of one use, each to the proof of its count. Read this first."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itineraries.models import TravelItinerary
 from sentinel.accounts.models import User
 from sentinel.counters import audit_counter, find_counters
 from threads.models import ChatMessage, ChatThread
+from usage import consume, refund, usage_for
 
 
 @pytest.mark.django_db
@@ -57,4 +58,35 @@ def test_the_story_of_a_message() -> None:
     ChatThread.objects.filter(pk=drift.key).update(thread_messages_count=0)
     thread.refresh_from_db()
     assert (thread.thread_messages_count, thread.message_count) == (2, 2)
+    assert audit_counter(counter).exact
+
+
+@pytest.mark.django_db
+def test_the_story_of_a_use() -> None:
+    # Ada is on PRO, which has ten exports to PDF a month.
+    ada = User.objects.create_user(email="ada@example.org", plan_id="PRO")
+
+    # One call compares with the limit and counts, under the lock of one row.
+    first = consume(user_id=ada.pk, feature="pdf_exports_monthly", key="export 1")
+    assert (first.admitted, first.used_after, first.limit) == (True, 1, 10)
+
+    # The same request, sent again, is the same use.
+    assert consume(user_id=ada.pk, feature="pdf_exports_monthly", key="export 1").duplicate
+
+    # The existing application counts eight more in its own way. They become an event as well.
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE feature_usage SET usage_count = usage_count + 8")
+    assert usage_for(user_id=ada.pk)["pdf_exports_monthly"].used == 9
+
+    # The tenth is the last. What is refused counts nothing; what failed is given back.
+    tenth = consume(user_id=ada.pk, feature="pdf_exports_monthly")
+    refused = consume(user_id=ada.pk, feature="pdf_exports_monthly")
+    assert (tenth.admitted, refused.admitted) == (True, False)
+    assert refused.required_plan == "BUSINESS"
+    assert tenth.event_id is not None
+    assert refund(event_id=tenth.event_id, reason="The export failed.")
+    assert usage_for(user_id=ada.pk)["pdf_exports_monthly"].remaining == 1
+
+    # The audit proves the month by the events of the ledger.
+    [counter] = find_counters(["feature_usage.usage_count"])
     assert audit_counter(counter).exact

@@ -1,4 +1,4 @@
-"""Fills the database with customers, conversations and trips, once."""
+"""Fills the database with customers, conversations, trips and uses of features, once."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from sentinel.accounts.factories import (
 from sentinel.accounts.models import Plan, User, UserUsage
 from threads.factories import build_conversation
 from threads.models import ChatMessage, ChatThread
+from usage.factories import FeatureUsageEventFactory
+from usage.models import FeatureUsageEvent
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,6 +40,7 @@ LENGTHS = {0: 2, 2: 8, 4: 16, 6: 18, 8: 16, 10: 12, 14: 10, 20: 8, 27: 6, 40: 4}
 MOST_DESTINATIONS_ON_PRO = 5
 ARCHIVED, DELETED, BRIEFED, MALFORMED = 0.12, 0.06, 0.08, 0.05  # shares
 TRIPS_A_THREAD = 0.4
+USES_A_THREAD = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,7 @@ class DemoData:
     threads: int
     messages: int
     itineraries: int
+    uses: int
     added: bool
 
 
@@ -75,6 +79,7 @@ def seed_demo(
                 users = _add_users(max(FEWEST_USERS, threads // THREADS_A_USER), now=now)
                 _add_threads(threads, users=users, now=now)
                 _add_itineraries(round(threads * TRIPS_A_THREAD), users=users, now=now)
+                _add_uses(threads * USES_A_THREAD, users=users, now=now)
         return count_demo_data(added=added)
 
 
@@ -91,6 +96,7 @@ def count_demo_data(*, added: bool) -> DemoData:
         threads=ChatThread.objects.filter(user__in=users).count(),
         messages=ChatMessage.objects.filter(thread__user__in=users).count(),
         itineraries=TravelItinerary.objects.filter(user__in=users).count(),
+        uses=FeatureUsageEvent.objects.filter(user__in=users).count(),
         added=added,
     )
 
@@ -170,3 +176,14 @@ def _add_itineraries(number: int, *, users: list[User], now: datetime) -> None:
     ]
     trips.sort(key=lambda trip: trip.created_at)
     TravelItinerary.objects.bulk_create(trips, batch_size=BATCH)
+
+
+def _add_uses(number: int, *, users: list[User], now: datetime) -> None:
+    """Add uses of features, the oldest first. The database counts the months."""
+    paying = [user for user in users if user.plan_id != "FREE"]
+    events = [
+        FeatureUsageEventFactory.build(user=user, now=now)
+        for user in randgen.choices(paying, k=number)
+    ]
+    events.sort(key=lambda event: event.occurred_at)
+    FeatureUsageEvent.objects.bulk_create(events, batch_size=BATCH)

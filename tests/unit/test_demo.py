@@ -85,7 +85,7 @@ def development(settings: Settings) -> None:
 def test_the_demo_data_is_made_once_whatever_is_asked_for_later() -> None:
     made = seed_demo(threads=THREADS, now=NOW)
     assert made.added
-    assert (made.threads, made.itineraries) == (THREADS, 16)
+    assert (made.threads, made.itineraries, made.uses) == (THREADS, 16, 4 * THREADS)
     found = seed_demo(threads=THREADS + 5, seed=8, now=datetime.now(UTC))
     assert not found.added
     assert (found.users, found.threads, found.messages, found.itineraries) == (

@@ -128,7 +128,7 @@ def describe_data(data: DemoData) -> str:
     """Return what there is, in words."""
     made = (
         f"{data.users:,} users, {data.threads:,} threads, {data.messages:,} messages, "
-        f"{data.itineraries:,} itineraries"
+        f"{data.itineraries:,} itineraries, {data.uses:,} uses of features"
     )
     return f"{made} made." if data.added else f"It is there already: {made}. Nothing is added."
 
