@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEVELOPMENT_SECRET_KEY = "development-only-and-known-to-everyone"  # noqa: S105 (refused with DEBUG off)
@@ -50,6 +53,34 @@ class Configuration(BaseSettings):
         validation_alias="SENTINEL_RECORD_RETENTION_DAYS",
         description="How many days audits and repairs are kept, 0 for ever. A quarter: longer than "
         "anybody looks for what made a counter drift.",
+    )
+    limit_unchecked: Literal["deny", "allow"] = Field(
+        default="deny",
+        validation_alias="SENTINEL_LIMIT_UNCHECKED",
+        description="What becomes of a request whose limit the database could not check: deny "
+        "(503) or allow. Denied, since otherwise an outage would be a way past every limit.",
+    )
+    gates_shadow: bool = Field(
+        default=False,
+        validation_alias="SENTINEL_GATES_SHADOW",
+        description="Whether nobody is refused, and the log tells who would be. Off: limits bind.",
+    )
+    log_folder: Path = Field(
+        default=Path("logs"),
+        validation_alias="SENTINEL_LOG_FOLDER",
+        description="Where sentinel-api.log is; relative to the project's folder.",
+    )
+    log_rotated: bool = Field(
+        default=True,
+        validation_alias="SENTINEL_LOG_ROTATED",
+        description="Whether each process renames the log when it is full. Off where logrotate "
+        "does that, as it should for many processes.",
+    )
+    monitor_url: HttpUrl | None = Field(
+        default=None,
+        validation_alias="SENTINEL_MONITOR_URL",
+        description="Where scheduled jobs report that they begin, succeed and fail, such as "
+        "https://hc-ping.com/PING-KEY: the job's name is appended. Not set: nowhere.",
     )
     test_database_name: str | None = Field(
         default=None,

@@ -8,6 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from sentinel.configuration import ConfigurationError, read_configuration
 from sentinel.database import database_settings
+from sentinel.logging_settings import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -52,6 +53,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "usage.middleware.ClosedGateMiddleware",
 ]
 
 ROOT_URLCONF = "sentinel.urls"
@@ -86,6 +88,12 @@ TIME_ZONE = "UTC"  # months are calendar months in UTC; sessions therefore run i
 
 STATIC_URL = "static/"
 SENTINEL_RECORD_RETENTION_DAYS = CONFIGURATION.record_retention_days
+SENTINEL_LIMIT_UNCHECKED = CONFIGURATION.limit_unchecked
+SENTINEL_GATES_SHADOW = CONFIGURATION.gates_shadow
+LOGGING = logging_settings(
+    folder=BASE_DIR / CONFIGURATION.log_folder, rotated=CONFIGURATION.log_rotated
+)
+SENTINEL_MONITOR_URL = str(CONFIGURATION.monitor_url or "")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 if not DEBUG:

@@ -6,6 +6,7 @@ None of these modules imports a model, so that an app of Django may export them.
 from usage.admission import Admission, Reason, use_feature
 from usage.counts import register_count
 from usage.errors import (
+    InvalidGateError,
     InvalidUsageError,
     UnknownEventError,
     UnknownFeatureError,
@@ -14,17 +15,23 @@ from usage.errors import (
     UsageOverflowError,
 )
 from usage.features import FEATURES, Feature, Kind, Per, find_feature
+from usage.gates import feature_limit, feature_required, feature_tier
 from usage.ledger import Recorded, consume, record, refund
 from usage.limits import FeatureLimit, FeatureStanding, limits_for, usage_for
+from usage.refusals import FeatureDeniedError, GateClosedError, LimitUncheckedError
 
 __all__ = [
     "FEATURES",
     "Admission",
     "Feature",
+    "FeatureDeniedError",
     "FeatureLimit",
     "FeatureStanding",
+    "GateClosedError",
+    "InvalidGateError",
     "InvalidUsageError",
     "Kind",
+    "LimitUncheckedError",
     "Per",
     "Reason",
     "Recorded",
@@ -34,6 +41,9 @@ __all__ = [
     "UsageError",
     "UsageOverflowError",
     "consume",
+    "feature_limit",
+    "feature_required",
+    "feature_tier",
     "find_feature",
     "limits_for",
     "record",

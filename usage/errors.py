@@ -31,6 +31,10 @@ class InvalidUsageError(UsageError, ValueError):
     """A quantity, key, time or reason that means nothing."""
 
 
+class InvalidGateError(ValueError):
+    """A gate that is declared wrongly. It is raised when the module is imported."""
+
+
 class UsageOverflowError(UsageError, OverflowError):
     """The sum would be larger than its column holds."""
 
