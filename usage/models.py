@@ -11,6 +11,13 @@ from django.db.models.functions import Now
 from sentinel.accounts.fields import UTCTimestampField
 from sentinel.accounts.models import User
 from sentinel.counters import LedgerCounter
+from usage.archive_models import (  # noqa: F401 (so that Django finds them)
+    ArchiveRun,
+    FeatureUsageArchive,
+    FeatureUsageEventArchive,
+    FeatureUsageSummary,
+)
+from usage.archived_keys import REFUSE_ARCHIVED_KEYS_ON_INSERT
 from usage.arguments import LONGEST_KEY
 from usage.limit_models import LimitOverride, PlanLimit, PlanTrial  # noqa: F401 (so that Django finds them)
 
@@ -130,24 +137,27 @@ class FeatureUsageEvent(models.Model):
                 fields=["user", "feature", "period_start"], name="idx_feature_usage_events_month"
             ),
         )
-        triggers = LedgerCounter(
-            parent=FeatureUsage,
-            column="usage_count",
-            quantity="quantity",
-            keys=("user", "feature", "period_start"),
-            creates={
-                "period_end": "(({period_start} + interval '1 month') - interval '1 day')::date"
-            },
-            adopts={
-                "user_id": "{row}.user_id",
-                "feature": "{row}.feature",
-                "adopted_period": "{row}.period_start",
-                "adopted": "true",
-                "source": "'adopted'",
-                "reason": "'written by ' || session_user",
-            },
-            touches=("updated_at",),
-        ).triggers()
+        triggers = (
+            REFUSE_ARCHIVED_KEYS_ON_INSERT,
+            *LedgerCounter(
+                parent=FeatureUsage,
+                column="usage_count",
+                quantity="quantity",
+                keys=("user", "feature", "period_start"),
+                creates={
+                    "period_end": "(({period_start} + interval '1 month') - interval '1 day')::date"
+                },
+                adopts={
+                    "user_id": "{row}.user_id",
+                    "feature": "{row}.feature",
+                    "adopted_period": "{row}.period_start",
+                    "adopted": "true",
+                    "source": "'adopted'",
+                    "reason": "'written by ' || session_user",
+                },
+                touches=("updated_at",),
+            ).triggers(),
+        )
 
     def __str__(self) -> str:
         return (

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 # A repair writes the truth, which the ledger holds already: nothing of it is to be adopted.
 NO_REPAIR = "current_setting('sentinel.repair', true) IS DISTINCT FROM 'on'"
 
+# The engine's own writes, in a transaction that deleted rows of the parent: see delete_events.
+RECOUNTED = f"(current_setting('sentinel.recount', true) = 'on' AND NOT {NOT_THE_ENGINE})"
+RECOUNTS = f"(NOT {NO_REPAIR} OR {RECOUNTED})"
+
 AND, OR = SQL(" AND "), SQL(" OR ")
 
 
@@ -102,7 +106,7 @@ def ledger_guard_triggers(counter: LedgerTotal) -> list[pgtrigger.Trigger]:
         guarding(
             "guard_value",
             operation=pgtrigger.Insert | pgtrigger.Update,
-            condition=_all(f"({_is_null(counter)} OR NOT {NO_REPAIR})", _of_somebody(counter)),
+            condition=_all(f"({_is_null(counter)} OR {RECOUNTS})", _of_somebody(counter)),
             body=counter.render(
                 "ledger",
                 "guard_value",
@@ -127,7 +131,12 @@ def ledger_guard_triggers(counter: LedgerTotal) -> list[pgtrigger.Trigger]:
             operation=pgtrigger.Insert,
             referencing=NEW_ROWS,
             condition=_all(NO_REPAIR, NOT_THE_ENGINE),
-            body=counter.render("ledger", "adopt_rows", **_adopted(counter, row="written")),
+            body=counter.render(
+                "ledger",
+                "adopt_rows",
+                is_written=_is_parent(counter, "written"),
+                **_adopted(counter, row="written"),
+            ),
             **after_statement,
         ),
         guarding(
@@ -149,6 +158,7 @@ def ledger_guard_triggers(counter: LedgerTotal) -> list[pgtrigger.Trigger]:
                 child_is_gone=counter.match(
                     Identifier(counter.child._meta.db_table), Identifier("gone")
                 ),
+                parent_is_gone=_is_parent(counter, "gone"),
             ),
             **after_statement,
         ),
@@ -176,7 +186,6 @@ def _variables(counter: LedgerTotal) -> list[tuple[str, str]]:
     return [
         *((f'"changed_{column}"', f"{type_}[]") for column, type_ in counter.key_columns.items()),
         ("deltas", "bigint[]"),
-        ("written", "bigint"),
     ]
 
 
@@ -197,11 +206,17 @@ def _sum_body(counter: LedgerTotal, *, gather: str, add: str) -> Composable:
     )
     words = {
         "change_keys": change_keys,
-        "parent_is_change": counter.match(Identifier(counter.parent._meta.db_table), change),
+        "parent_is_change": _is_parent(counter, "change"),
         "parent_is_only": AND.join(only),
+        "created_is_change": counter.match(Identifier("created"), change),
+        "updated_is_change": counter.match(Identifier("updated"), change),
+        "gathered": COMMA.join(ordered),
     }
-    gathered = counter.render("ledger", gather, gathered=COMMA.join(ordered), **words)
-    return counter.render("ledger", add, gather=gathered, **words)
+    return counter.render("ledger", add, gather=counter.render("ledger", gather, **words), **words)
+
+
+def _is_parent(counter: LedgerTotal, row: str) -> Composable:
+    return counter.match(Identifier(counter.parent._meta.db_table), Identifier(row))
 
 
 def _adopted(counter: LedgerTotal, *, row: str) -> dict[str, Composable]:

@@ -25,10 +25,11 @@
 
 
 -- name: add_events
--- Brings the sums of new events to their rows, and creates rows for the first of them. One row,
--- the common case, is updated at once. Of several the missing ones are created first, then all are
--- locked, both in the order of the keys: two statements over the same rows wait for each other in
--- a line, not in a circle.
+-- Brings the sums of new events to their rows, and creates rows for the first of them. One row that
+-- is there, the common case, is updated at once. Of several the missing ones are created first, then
+-- the others are locked, both in the order of the keys: two statements over the same rows wait for
+-- each other in a line, not in a circle. A row that somebody else creates meanwhile is one of the
+-- others; one that somebody else deletes meanwhile is missing in the next round.
 {gather}
     IF deltas IS NULL THEN
         RETURN NULL;
@@ -40,50 +41,64 @@
         UPDATE {schema}.{parent}
            SET {column} = coalesce({parent}.{column}, 0) + deltas[1]{touches}
          WHERE {parent_is_only};
-        GET DIAGNOSTICS written = ROW_COUNT;
-        IF written = 0 AND deltas[1] >= 0 THEN
-            INSERT INTO {schema}.{parent} ({keys}, {created_columns}, {column})
-            SELECT {keys}, {created_values}, deltas[1]
-              FROM unnest({changed}) AS change ({keys})
-                ON CONFLICT ({keys}) DO UPDATE
-               SET {column} = coalesce({parent}.{column}, 0) + excluded.{column}{touches};
-            GET DIAGNOSTICS written = ROW_COUNT;
+        IF FOUND THEN
+            RETURN NULL;
         END IF;
-    ELSE
-        INSERT INTO {schema}.{parent} ({keys}, {created_columns}, {column})
-        SELECT {keys}, {created_values}, 0
-          FROM unnest({changed}, deltas) AS change ({keys}, delta)
-         WHERE change.delta >= 0
-           AND NOT EXISTS (SELECT FROM {schema}.{parent} WHERE {parent_is_change})
-         ORDER BY {keys}
-            ON CONFLICT ({keys}) DO NOTHING;
-        PERFORM FROM {schema}.{parent}
-          WHERE ({parent_keys}) IN (SELECT {change_keys} FROM unnest({changed}) AS change ({keys}))
-          ORDER BY {parent_keys}
-            FOR NO KEY UPDATE;
-        UPDATE {schema}.{parent}
-           SET {column} = coalesce({parent}.{column}, 0) + change.delta{touches}
-          FROM unnest({changed}, deltas) AS change ({keys}, delta)
-         WHERE {parent_is_change};
-        GET DIAGNOSTICS written = ROW_COUNT;
     END IF;
 
-    IF written < pg_catalog.cardinality(deltas) THEN
-        -- A sum that reaches no row would be lost in silence.
-        IF EXISTS (SELECT FROM unnest({changed}, deltas) AS change ({keys}, delta)
-                    WHERE change.delta < 0
-                      AND NOT EXISTS (SELECT FROM {schema}.{parent} WHERE {parent_is_change})) THEN
-            RAISE EXCEPTION 'counter %: there is nothing in % that a negative quantity could be '
-                            'taken from', {name}, {parent_name}
-                USING ERRCODE = 'check_violation',
-                      HINT = 'A correction needs a row with the same key to correct.';
-        END IF;
-        RAISE EXCEPTION 'counter %: a trigger of % kept the sum from being written',
-                        {name}, {parent_name}
-            USING ERRCODE = 'triggered_action_exception',
-                  HINT = 'A BEFORE trigger returned NULL. Let it return NEW.';
+    FOR round IN 1 .. 5 LOOP
+        WITH created AS (
+            INSERT INTO {schema}.{parent} ({keys}, {created_columns}, {column})
+            SELECT {keys}, {created_values}, change.delta
+              FROM unnest({changed}, deltas) AS change ({keys}, delta)
+             WHERE change.delta >= 0
+               AND NOT EXISTS (SELECT FROM {schema}.{parent} WHERE {parent_is_change})
+             ORDER BY {keys}
+                ON CONFLICT ({keys}) DO NOTHING
+            RETURNING {keys}
+        )
+        SELECT {gathered}, pg_catalog.array_agg(change.delta ORDER BY {change_keys})
+          INTO {changed}, deltas
+          FROM unnest({changed}, deltas) AS change ({keys}, delta)
+         WHERE NOT EXISTS (SELECT FROM created WHERE {created_is_change});
+        EXIT WHEN deltas IS NULL;
+
+        PERFORM FROM {schema}.{parent}
+          WHERE ({parent_keys}) IN (SELECT {change_keys}
+                                      FROM unnest({changed}) AS change ({keys}))
+          ORDER BY {parent_keys}
+            FOR NO KEY UPDATE;
+
+        WITH updated AS (
+            UPDATE {schema}.{parent}
+               SET {column} = coalesce({parent}.{column}, 0) + change.delta{touches}
+              FROM unnest({changed}, deltas) AS change ({keys}, delta)
+             WHERE {parent_is_change}
+            RETURNING {parent_keys}
+        )
+        SELECT {gathered}, pg_catalog.array_agg(change.delta ORDER BY {change_keys})
+          INTO {changed}, deltas
+          FROM unnest({changed}, deltas) AS change ({keys}, delta)
+         WHERE NOT EXISTS (SELECT FROM updated WHERE {updated_is_change});
+        EXIT WHEN deltas IS NULL;
+    END LOOP;
+    IF deltas IS NULL THEN
+        RETURN NULL;
     END IF;
-    RETURN NULL;
+
+    -- A sum that reaches no row would be lost in silence.
+    IF EXISTS (SELECT FROM unnest({changed}, deltas) AS change ({keys}, delta)
+                WHERE change.delta < 0
+                  AND NOT EXISTS (SELECT FROM {schema}.{parent} WHERE {parent_is_change})) THEN
+        RAISE EXCEPTION 'counter %: there is nothing in % that a negative quantity could be '
+                        'taken from', {name}, {parent_name}
+            USING ERRCODE = 'check_violation',
+                  HINT = 'A correction needs a row with the same key to correct.';
+    END IF;
+    RAISE EXCEPTION 'counter %: a trigger of % kept the sum from being written',
+                    {name}, {parent_name}
+        USING ERRCODE = 'triggered_action_exception',
+              HINT = 'A BEFORE trigger returned NULL. Let it return NEW.';
 
 
 -- name: remove_events
@@ -123,15 +138,17 @@
 
 
 -- name: guard_value
--- NULL is no number of uses: it counts as 0. A repair asks for the truth by whatever it writes:
--- the row is locked by now, and a query in a volatile function takes a fresh snapshot.
-    IF pg_catalog.current_setting('sentinel.repair', true) = 'on' THEN
+-- NULL is no number of uses: it counts as 0. A repair asks for the truth by whatever it writes, and
+-- so does the engine where rows were deleted, which never writes NULL: the row is locked by now, and
+-- a query in a volatile function takes a fresh snapshot.
+    IF NEW.{column} IS NULL
+       AND pg_catalog.current_setting('sentinel.repair', true) IS DISTINCT FROM 'on' THEN
+        NEW.{column} := 0;
+    ELSE
         SELECT coalesce(pg_catalog.sum({quantity}), 0)
           INTO NEW.{column}
           FROM {schema}.{child}
          WHERE {child_is_new};
-    ELSE
-        NEW.{column} := 0;
     END IF;
     RETURN NEW;
 
@@ -143,6 +160,10 @@
     SELECT {adopted_values}, written.{column}
       FROM new_values AS written
      WHERE {has_key} AND written.{column} <> 0;
+    IF pg_catalog.current_setting('sentinel.recount', true) = 'on' THEN
+        -- Perhaps put into the place of rows that the same statement deleted: see delete_events.
+        UPDATE {schema}.{parent} SET {column} = 0 FROM new_values AS written WHERE {is_written};
+    END IF;
     RETURN NULL;
 
 
@@ -163,9 +184,13 @@
 
 
 -- name: delete_events
--- A row takes its events along, whoever deletes it.
+-- A row takes its events along, whoever deletes it. The same statement may have appended events to
+-- it, or may have put another row in its place. Either is summed before this trigger or after it:
+-- before, the row is summed again here; after, the flag makes the guard do it.
     PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    PERFORM pg_catalog.set_config('sentinel.recount', 'on', true);
     DELETE FROM {schema}.{child} USING old_values AS gone WHERE {child_is_gone};
+    UPDATE {schema}.{parent} SET {column} = 0 FROM old_values AS gone WHERE {parent_is_gone};
     RETURN NULL;
 
 

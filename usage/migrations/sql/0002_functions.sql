@@ -5,6 +5,21 @@
 -- called like columns.
 
 
+-- The event for which a user has used an idempotency key; NULL where the key is free. 0004 looks
+-- among the archived ones as well.
+CREATE OR REPLACE FUNCTION public.find_usage_event(user_id integer, idempotency_key text)
+RETURNS bigint
+LANGUAGE plpgsql STABLE
+AS $function$
+BEGIN
+    RETURN (SELECT event.id
+              FROM public.feature_usage_events AS event
+             WHERE event.user_id = find_usage_event.user_id
+               AND event.idempotency_key = find_usage_event.idempotency_key);
+END
+$function$;
+
+
 -- Count uses if a limit admits them: lock, compare, append, in one call. However many come at once,
 -- no more are admitted than the limit says.
 --
@@ -114,12 +129,8 @@ BEGIN
     duplicate := false;
 
     IF admit_usage.idempotency_key IS NOT NULL THEN
-        SELECT event.id
-          INTO event_id
-          FROM public.feature_usage_events AS event
-         WHERE event.user_id = admit_usage.user_id
-           AND event.idempotency_key = admit_usage.idempotency_key;
-        IF FOUND THEN
+        event_id := public.find_usage_event(admit_usage.user_id, admit_usage.idempotency_key);
+        IF event_id IS NOT NULL THEN
             duplicate := true;
             RETURN NEXT;
             RETURN;
@@ -148,11 +159,7 @@ BEGIN
     IF event_id IS NULL THEN
         -- The same key, used at the same time for another feature.
         duplicate := true;
-        SELECT event.id
-          INTO event_id
-          FROM public.feature_usage_events AS event
-         WHERE event.user_id = admit_usage.user_id
-           AND event.idempotency_key = admit_usage.idempotency_key;
+        event_id := public.find_usage_event(admit_usage.user_id, admit_usage.idempotency_key);
         RETURN NEXT;
         RETURN;
     END IF;
@@ -248,7 +255,8 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no usage event %', refund_feature_usage.event_id
             USING ERRCODE = 'no_data_found',
-                  HINT = 'The id is that which was returned when the use was counted.';
+                  HINT = 'The id is that which was returned when the use was counted. A month '
+                         'that was archived is brought back by manage.py restore_feature_usage.';
     ELSIF taken.quantity < 0 THEN
         RAISE EXCEPTION 'event % took nothing: its quantity is %', taken.id, taken.quantity
             USING ERRCODE = 'invalid_parameter_value',

@@ -8,3 +8,4 @@ DROP FUNCTION IF EXISTS public.admit_feature_usage(
     integer, varchar, integer, integer, text, text, timestamptz);
 DROP FUNCTION IF EXISTS public.admit_usage(
     integer, varchar, integer, integer, text, text, timestamptz, boolean);
+DROP FUNCTION IF EXISTS public.find_usage_event(integer, text);

@@ -10,10 +10,11 @@ BEGIN
         SELECT oid::regprocedure
           FROM pg_catalog.pg_proc
          WHERE pronamespace = 'public'::regnamespace
-           AND proname IN ('admit_usage', 'admit_feature_usage', 'admit_lifetime_usage',
-                           'refund_feature_usage', 'increment_feature_usage_safe',
-                           'get_feature_usage', 'get_user_feature_usage', 'feature_limit',
-                           'required_plan', 'feature_used', 'use_feature', 'use_feature_or_raise')
+           AND proname IN ('find_usage_event', 'admit_usage', 'admit_feature_usage',
+                           'admit_lifetime_usage', 'refund_feature_usage',
+                           'increment_feature_usage_safe', 'get_feature_usage',
+                           'get_user_feature_usage', 'feature_limit', 'required_plan',
+                           'feature_used', 'use_feature', 'use_feature_or_raise')
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
         FOR grantee IN

@@ -1,0 +1,55 @@
+"""One run of a kind at a time in a database, behind pgbouncer in transaction mode as well."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from sentinel.counters.statements import named_queries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLock:
+    """An advisory lock, held by an open transaction on a connection of its own.
+
+    A lock of a session would not hold behind pgbouncer, which may give each transaction another
+    session; a transaction keeps its session to its end. When the command is killed, the server
+    ends the transaction and the lock is gone: nothing is left to be cleared away. The transaction
+    does nothing and has no snapshot, so it holds back neither vacuum nor anybody else. It takes
+    one connection of the pool while the run lasts.
+
+    Attributes:
+        connection: the connection of the open transaction.
+        backend: the server's process that holds the lock.
+    """
+
+    connection: BaseDatabaseWrapper
+    backend: int
+
+    def is_held(self) -> bool:
+        """Ask whether the transaction is still there."""
+        return self.connection.is_usable()
+
+
+@contextmanager
+def hold_run_lock(name: str, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[RunLock | None]:
+    """Keep other runs of this name out of the database; None where one is at work already."""
+    queries = named_queries("run_lock")
+    connection = connections[using].copy()
+    try:
+        connection.set_autocommit(False)
+        with connection.cursor() as cursor:
+            cursor.execute(queries["outlast_timeouts"])
+            cursor.execute(queries["try_lock"], [name])
+            locked, backend = cursor.fetchone()
+        yield RunLock(connection=connection, backend=backend) if locked else None
+    finally:
+        connection.close()
