@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 
 from sentinel.accounts.admin import ONE_LINE, RecordAdmin
-from usage.features import FEATURES
+from usage import archive_admin  # noqa: F401 (its pages)
+from usage.filters import FeatureFilter
 from usage.forms import CorrectionForm, FeatureChoice
 from usage.limit_models import LimitOverride, PlanLimit, PlanTrial
 from usage.models import FeatureUsage, FeatureUsageEvent
@@ -15,23 +16,7 @@ from usage.models import FeatureUsage, FeatureUsageEvent
 if TYPE_CHECKING:
     from django import forms
     from django.db import models
-    from django.db.models import QuerySet
     from django.http import HttpRequest
-
-
-class FeatureFilter(admin.SimpleListFilter):
-    """Rows of one feature. The choices are those declared: no query looks for what there is."""
-
-    title = "feature"
-    parameter_name = "feature"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
-        """Return the features by name and title."""
-        return [(feature.name, feature.title) for feature in FEATURES]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
-        """Return the rows of the chosen feature."""
-        return queryset.filter(feature=self.value()) if self.value() else queryset
 
 
 class UsageAdmin(RecordAdmin):

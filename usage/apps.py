@@ -10,3 +10,10 @@ class UsageConfig(AppConfig):
 
     name = "usage"
     verbose_name = "Usage"
+
+    def ready(self) -> None:
+        """See `AppConfig.ready`."""
+        from sentinel.counters.status import add_status_line
+        from usage.archive_status import report_archive
+
+        add_status_line(report_archive)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from django.db import transaction
 
 from sentinel.deployment.findings import failed, ok, warning
+from usage.archive_status import report_archive
 
 if TYPE_CHECKING:
     from sentinel.deployment.findings import Answer, Deployment
@@ -151,3 +152,14 @@ def check_legacy_trigger(deployment: Deployment) -> Answer:
             "again: run `DROP TRIGGER thread_message_added ON chat_messages`.",
         )
     return ok("The legacy trigger is gone.")
+
+
+def check_archive(deployment: Deployment) -> Answer:
+    """Look whether old usage is archived as it should be."""
+    line = report_archive(deployment.now, using=deployment.using)
+    if line.ok:
+        return ok(f"The {line.name}: {line.message}")
+    return warning(
+        f"The {line.name} is not kept up. {line.message}",
+        cure="Run `manage.py archive_feature_usage`, and install deploy/crontab.",
+    )

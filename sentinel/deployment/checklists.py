@@ -31,6 +31,7 @@ AFTER = (
     Check("after.increment_function", after.check_increment_function, writes=True),
     Check("after.legacy_trigger", after.check_legacy_trigger),
     *(Check(f"after.index.{index.name}", index.check) for index in after.GUIDE_INDEXES),
+    Check("after.archive", after.check_archive),
     Check("criteria.migrations", criteria.check_migrations),
     Check("criteria.accuracy", criteria.check_accuracy),
     Check("criteria.features", criteria.check_features),

@@ -59,6 +59,7 @@ class RecordKind:
             that were added, where they have children. Its row count is how many.
         insert_children: adds the children of staged records with a `row_id`.
         identify: returns what tells a record from all others of its kind, once it was checked.
+        batch_records: how many records at most are loaded by one statement.
     """
 
     rows: str
@@ -69,6 +70,7 @@ class RecordKind:
     insert_rows: str
     insert_children: str | None
     identify: Callable[[Record], str] = identify_by_id
+    batch_records: int = BATCH_RECORDS
 
     def key(self, identity: str) -> UUID:
         """Return the UUID of the record with this identity."""
@@ -199,7 +201,7 @@ class _Loading:
             if record.uuid not in batch:
                 batch[record.uuid] = record
                 size += len(record.record)
-            if len(batch) >= BATCH_RECORDS or size >= BATCH_CHARACTERS:
+            if len(batch) >= self.kind.batch_records or size >= BATCH_CHARACTERS:
                 yield list(batch.values())
                 batch, size = {}, 0
         if batch:

@@ -1,0 +1,80 @@
+"""A monitor is told how a job went, and never keeps it from its work."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+from usage.pings import pinged_job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def monitor(*, status: int = 200) -> Iterator[tuple[str, list[str]]]:
+    """A monitor on loopback: its address, and what it was asked for."""
+    seen: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/key/", seen
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_job_that_succeeds_is_told_twice() -> None:
+    with monitor() as (address, seen), pinged_job("archive", address=address):
+        pass
+    assert seen == ["/key/archive/start", "/key/archive"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_job_that_fails_is_told_as_failed_and_still_fails(error: type[BaseException]) -> None:
+    with (
+        monitor() as (address, seen),
+        pytest.raises(error),
+        pinged_job("archive", address=address),
+    ):
+        raise error
+    assert seen == ["/key/archive/start", "/key/archive/fail"]
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_monitor_that_refuses_fails_no_job(status: int, caplog: pytest.LogCaptureFixture) -> None:
+    with monitor(status=status) as (address, _), pinged_job("archive", address=address):
+        pass
+    assert len(caplog.records) == 2
+    assert caplog.records[0].levelno == logging.WARNING
+    assert "key" not in caplog.text.replace("monitor", "")
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/key", "nowhere", "http://[", "ftp:///x"])
+def test_a_monitor_that_cannot_be_reached_fails_no_job(address: str) -> None:
+    done = []
+    with pinged_job("archive", address=address):
+        done.append(True)
+    assert done == [True]
+
+
+def test_without_an_address_nobody_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with pinged_job("archive"):
+        pass
+    assert caplog.records == []
