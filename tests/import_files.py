@@ -37,6 +37,16 @@ def itinerary(number: int = 1, **fields: Any) -> dict[str, Any]:
     } | fields
 
 
+def usage_event(number: int = 1, **fields: Any) -> dict[str, Any]:
+    return {
+        "key": f"request {number}",
+        "user": f"traveller{number}@example.org",
+        "feature": "map_export",
+        "quantity": 1,
+        "occurred_at": "2026-03-15T12:00:00+00:00",
+    } | fields
+
+
 def without(record: dict[str, Any], field: str) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name != field}
 
@@ -86,6 +96,10 @@ def import_threads(*arguments: object) -> Run:
 
 def import_itineraries(*arguments: object) -> Run:
     return run("import_itineraries", *arguments, "--format", "json")
+
+
+def import_usage_events(*arguments: object) -> Run:
+    return run("import_usage_events", *arguments, "--format", "json")
 
 
 def query(statement: str) -> list[tuple[Any, ...]]:

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from sentinel.counters import audit_counters, declared_counters
-from tests.import_files import import_itineraries, import_threads, query, stored_rows
+from tests.import_files import (
+    import_itineraries,
+    import_threads,
+    import_usage_events,
+    query,
+    stored_rows,
+)
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -46,3 +52,23 @@ def test_the_real_files_are_counted_exactly_and_import_twice_as_once() -> None:
     again = import_itineraries(DATA / "itineraries.jsonl.gz")
     assert again.figures["itineraries_already_there"] == itineraries
     assert stored_rows() == before
+
+
+def test_the_real_events_are_summed_exactly_and_import_twice_as_once() -> None:
+    expected = json.loads((DATA / "expected_usage.json").read_text(encoding="utf-8"))
+    path = DATA / "usage_events.jsonl.gz"
+    first = import_usage_events(path)
+    assert (first.code, first.figures["events_added"]) == (0, expected["events"])
+    months = query("SELECT * FROM feature_usage ORDER BY id")
+    assert {
+        "events": query("SELECT count(*) FROM feature_usage_events")[0][0],
+        "users": query("SELECT count(DISTINCT user_id) FROM feature_usage")[0][0],
+        "by_feature": dict(
+            query("SELECT feature, sum(usage_count) FROM feature_usage GROUP BY feature")
+        ),
+    } == expected
+    assert all(report.exact for report in audit_counters(declared_counters()))
+
+    again = import_usage_events(path)
+    assert again.figures["events_already_there"] == expected["events"]
+    assert query("SELECT * FROM feature_usage ORDER BY id") == months
