@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import StringIO
 from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
+from django.core.management import call_command
 
-from usage.pings import pinged_job
+from sentinel.pings import pinged_job
+from tests.rows import execute, insert, new_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pytest_django.fixtures import Settings
 
 
 @contextmanager
@@ -55,6 +60,25 @@ def test_a_job_that_fails_is_told_as_failed_and_still_fails(error: type[BaseExce
     ):
         raise error
     assert seen == ["/key/archive/start", "/key/archive/fail"]
+
+
+def test_a_job_that_finds_something_is_told_as_failed() -> None:
+    with monitor() as (address, seen), pinged_job("audit", address=address) as job:
+        job.found_something = True
+    assert seen == ["/key/audit/start", "/key/audit/fail"]
+
+
+@pytest.mark.django_db
+def test_an_audit_that_finds_drift_is_told_as_failed(settings: Settings) -> None:
+    insert("chat_threads", {"user_id": new_user(), "title": "Lisbon in May"}, returning="id")
+    execute("SET LOCAL session_replication_role = replica")
+    execute("UPDATE chat_threads SET thread_messages_count = 7")
+    execute("SET LOCAL session_replication_role = origin")
+    with monitor() as (address, seen):
+        settings.SENTINEL_MONITOR_URL = address
+        with pytest.raises(SystemExit):
+            call_command("audit_counters", stdout=StringIO())
+    assert seen == ["/key/audit-counters/start", "/key/audit-counters/fail"]
 
 
 @pytest.mark.parametrize("status", [404, 500])

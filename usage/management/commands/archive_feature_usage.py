@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from sentinel.console import ConsoleCommand, natural_number, positive_number, print_table
+from sentinel.pings import pinged_job
 from sentinel.progress import open_progress
 from usage.archive import DEFAULT_BATCH_SIZE, archive_usage, preview_archive
 from usage.archive_run import ArchiveError
-from usage.pings import pinged_job
 from usage.retention import DEFAULT_MONTHS, RetentionError, archive_before
 from usage.summary import SummaryRunningError, refresh_summary
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sentinel.console import ConsoleCommand
-from usage.pings import pinged_job
+from sentinel.pings import pinged_job
 from usage.summary import SummaryRunningError, refresh_summary
 
 

@@ -18,6 +18,7 @@ from sentinel.counters import (
 )
 from sentinel.counters.audit import DEFAULT_SAMPLE
 from sentinel.counters.printing import print_audits
+from sentinel.pings import pinged_job
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -66,8 +67,10 @@ class Command(ConsoleCommand):
     def run(self, **options: Any) -> int:
         """See `ConsoleCommand.run`."""
         counters = find_counters(options["counter"])
-        reports = list(audit_counters(counters, sample=options["sample"]))
-        exact = all(report.exact for report in reports)
+        with pinged_job("audit-counters") as job:
+            reports = list(audit_counters(counters, sample=options["sample"]))
+            exact = all(report.exact for report in reports)
+            job.found_something = not exact
         if options["format"] == "json":
             document = {"exact": exact, "counters": [asdict(report) for report in reports]}
             self.stdout.write(json.dumps(document, indent=2, default=str))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -19,9 +20,22 @@ PATIENCE = 5.0  # seconds: a monitor that does not answer holds a job up for so 
 logger = logging.getLogger(__name__)
 
 
+@dataclass
+class Job:
+    """A job while it runs.
+
+    Attributes:
+        found_something: set where it ended without an error, and a person has to look at it.
+    """
+
+    found_something: bool = False
+
+
 @contextmanager
-def pinged_job(job: str, *, address: str | None = None) -> Iterator[None]:
+def pinged_job(job: str, *, address: str | None = None) -> Iterator[Job]:
     """Ping `address/job/start`, then `address/job`, or `address/job/fail` where it raises.
+
+    The same where it found something, such as an audit that has found drift.
 
     These are the addresses of Healthchecks and of what imitates it. Whatever becomes of a ping,
     the job goes on: a failed one is logged as a warning.
@@ -30,14 +44,15 @@ def pinged_job(job: str, *, address: str | None = None) -> Iterator[None]:
         job: what is done, such as `archive-feature-usage`.
         address: the monitor's; the setting SENTINEL_MONITOR_URL if not given. Empty: no pings.
     """
-    base = settings.SENTINEL_MONITOR_URL if address is None else address
+    base = getattr(settings, "SENTINEL_MONITOR_URL", "") if address is None else address
     _ping(base, job, "/start")
+    running = Job()
     try:
-        yield
+        yield running
     except BaseException:
         _ping(base, job, "/fail")
         raise
-    _ping(base, job, "")
+    _ping(base, job, "/fail" if running.found_something else "")
 
 
 def _ping(base: str, job: str, event: str) -> None:
