@@ -31,6 +31,7 @@ CHOICES = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", help="repeat the random writers of tests/concurrency", type=int)
+    parser.addoption("--soak", help="minutes for the soak test", metavar="MINUTES", type=float)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -64,12 +64,13 @@ def check_primary(deployment: Deployment) -> Answer:
 
 def check_privileges(deployment: Deployment) -> Answer:
     """Look for tables of which we may not change columns and triggers."""
-    [(role, may_create, may_use_temporary)] = deployment.rows("before", "rights")
+    [(role, may_create, may_use_temporary, may_set)] = deployment.rows("before", "rights")
     tables = deployment.rows("before", "legacy_tables", tables=LEGACY_TABLES)
     others = {table: owner for table, owner, ours, _ in tables if not ours}
     wanting = [
         *([] if may_create else ["CREATE on schema public"]),
         *([] if may_use_temporary else ["TEMPORARY on the database"]),
+        *([] if may_set else ["SET on parameter sentinel.engine"]),
     ]
     figures = {"role": role, "tables": len(tables), "owned_by_others": others, "wanting": wanting}
     if others:
@@ -83,7 +84,8 @@ def check_privileges(deployment: Deployment) -> Answer:
     if wanting:
         return failed(
             f"Role {role} has no right to {' and '.join(wanting)}.",
-            cure="Have an administrator grant it, or migrate as another role.",
+            cure="Have an administrator grant it, as `manage.py print_grants --before` prints it, "
+            "or migrate as another role.",
             **figures,
         )
     return ok(f"Role {role} may change the {len(tables)} tables that are there.", **figures)

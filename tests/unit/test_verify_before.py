@@ -100,7 +100,20 @@ def test_a_role_that_owns_nothing_is_refused_with_the_owners_name() -> None:
     execute("RESET ROLE")
     follow(answer.cure)
     execute("SET LOCAL ROLE sentinel_visitor")
-    assert before.check_privileges(deployment()).state is OK
+    assert "own" not in before.check_privileges(deployment()).message
+
+
+@pytest.mark.django_db
+def test_an_owner_that_may_not_store_the_engines_setting_is_refused() -> None:
+    """PostgreSQL lets nobody else make a function that carries it: the migrations would fail."""
+    [(owner,)] = execute("SELECT current_user")
+    execute("CREATE ROLE sentinel_visitor")
+    execute("GRANT {owner} TO sentinel_visitor", owner=Identifier(owner))
+    execute("SET LOCAL ROLE sentinel_visitor")
+    answer = before.check_privileges(deployment())
+    assert answer.state is FAILED
+    assert answer.figures["wanting"] == ["SET on parameter sentinel.engine"]
+    assert "print_grants --before" in answer.cure
 
 
 @pytest.mark.django_db

@@ -16,10 +16,12 @@ SELECT relation.relname,
 
 
 -- name: rights
--- Whether we may create tables and functions, and temporary functions for the migrations' checks.
+-- Whether we may create tables and functions, temporary functions for the migrations' checks, and
+-- functions that carry the engine's setting: without it PostgreSQL refuses the triggers.
 SELECT current_user::text,
        has_schema_privilege('public', 'CREATE'),
-       has_database_privilege(current_database(), 'TEMPORARY')
+       has_database_privilege(current_database(), 'TEMPORARY'),
+       has_parameter_privilege('sentinel.engine', 'SET')
 
 
 -- name: server
