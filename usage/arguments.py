@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 LARGEST = 2_147_483_647  # of the integer columns
+REFUND_KEY = "refund:"  # begins the keys of refunds, so that each event is given back once
 LONGEST_KEY = 200  # characters: more than the id of any request has
 
 
@@ -48,6 +49,10 @@ def require_key(value: str | None) -> None:
         raise InvalidUsageError(
             f"key={value[:40]!r} with {len(value)} characters: "
             f"give 1 to {LONGEST_KEY}, without the character NUL."
+        )
+    if value is not None and value.startswith(REFUND_KEY):
+        raise InvalidUsageError(
+            f"key={value[:40]!r}: keys that begin with {REFUND_KEY!r} are those of refunds."
         )
 
 

@@ -18,7 +18,7 @@ from usage.archive_models import (  # noqa: F401 (so that Django finds them)
     FeatureUsageSummary,
 )
 from usage.archived_keys import REFUSE_ARCHIVED_KEYS_ON_INSERT
-from usage.arguments import LONGEST_KEY
+from usage.arguments import LONGEST_KEY, REFUND_KEY
 from usage.limit_models import LimitOverride, PlanLimit, PlanTrial  # noqa: F401 (so that Django finds them)
 
 MONTH = "coalesce(adopted_period, (date_trunc('month', occurred_at AT TIME ZONE 'UTC'))::date)"
@@ -126,6 +126,10 @@ class FeatureUsageEvent(models.Model):
             models.CheckConstraint(
                 name="feature_usage_events_quantity",
                 condition=~Q(quantity=0) & (Q(quantity__gt=0) | Q(reason__isnull=False)),
+            ),
+            models.CheckConstraint(
+                name="feature_usage_events_refund_key",
+                condition=~Q(idempotency_key__startswith=REFUND_KEY) | Q(source="refund"),
             ),
             models.CheckConstraint(
                 name="feature_usage_events_adopted",

@@ -295,6 +295,12 @@ def test_a_key_that_cannot_be_stored_is_an_error(
         call(user_id=user.pk, feature="api_access", key=key)
 
 
+@pytest.mark.parametrize("call", CALLS)
+def test_a_key_of_a_refund_is_an_error(user: User, call: Callable[..., Any]) -> None:
+    with pytest.raises(InvalidUsageError, match="are those of refunds"):
+        call(user_id=user.pk, feature="api_access", key="refund:7")
+
+
 def test_a_moment_without_time_zone_is_an_error(user: User) -> None:
     naive = NOW.replace(tzinfo=None)
     with pytest.raises(InvalidUsageError, match=r"occurred_at=.* has no time zone"):

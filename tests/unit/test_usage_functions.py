@@ -263,6 +263,7 @@ CALLS: dict[LiteralString, tuple[str, str]] = {
     "admit_feature_usage({user}, 'x', 0, 5)": ("22023", "a quantity of 0 cannot be used"),
     "admit_feature_usage({user}, 'x', 1, 5, '')": ("22023", "an idempotency key of 0 characters"),
     "admit_feature_usage({user}, 'x', 1, 5, repeat('k', 201))": ("22023", "key of 201 characters"),
+    "admit_feature_usage({user}, 'x', 1, 5, 'refund:7')": ("22023", "are those of refunds"),
     "admit_feature_usage({user}, 'x', 1, 5, occurred_at => NULL)": ("22004", "is NULL"),
     "admit_feature_usage(999999, 'x', 1, 5)": ("23503", "there is no user 999999"),
     "admit_feature_usage({user}, 'full', 1, NULL)": ("22003", "1 more are beyond"),

@@ -140,6 +140,16 @@ class Migration(migrations.Migration):
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(
+                                    models.Q(
+                                        ("idempotency_key__startswith", "refund:"), _negated=True
+                                    ),
+                                    ("source", "refund"),
+                                    _connector="OR",
+                                ),
+                                name="feature_usage_events_refund_key",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
                                     ("adopted", True),
                                     ("adopted_period__isnull", True),
                                     _connector="OR",

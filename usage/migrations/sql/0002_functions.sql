@@ -69,6 +69,10 @@ BEGIN
         RAISE EXCEPTION 'an idempotency key of % characters',
                         length(admit_usage.idempotency_key)
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Give 1 to 200 characters.';
+    ELSIF admit_usage.idempotency_key LIKE 'refund:%' THEN
+        RAISE EXCEPTION 'idempotency key %: keys that begin with refund: are those of refunds',
+                        quote_literal(admit_usage.idempotency_key)
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give another key.';
     ELSIF per_lifetime AND NOT has_lifetime THEN
         RAISE EXCEPTION 'feature % is not counted for a lifetime', admit_usage.feature
             USING ERRCODE = 'invalid_parameter_value',
@@ -266,7 +270,7 @@ BEGIN
     IF taken.feature IN ('chat_messages_monthly', 'travel_assessments_monthly') THEN
         PERFORM FROM public.users WHERE users.id = taken.user_id FOR NO KEY UPDATE;
     END IF;
-    -- Only the use itself knows of this key: a customer's own key never begins so by chance.
+    -- Nobody else may use such a key: see the table.
     INSERT INTO public.feature_usage_events
         (user_id, feature, quantity, occurred_at, idempotency_key, source, reason,
          adopted, adopted_period)

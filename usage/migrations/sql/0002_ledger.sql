@@ -22,6 +22,9 @@ CREATE TABLE IF NOT EXISTS feature_usage_events (
     -- It would cost a check and a lock of the user's row for every event.
     CONSTRAINT feature_usage_events_quantity
         CHECK (quantity <> 0 AND (quantity > 0 OR reason IS NOT NULL)),
+    -- Such a key says that an event was given back; one of somebody else's would keep it from being.
+    CONSTRAINT feature_usage_events_refund_key
+        CHECK (idempotency_key NOT LIKE 'refund:%' OR source = 'refund'),
     CONSTRAINT feature_usage_events_adopted
         CHECK (adopted OR adopted_period IS NULL)
 );
