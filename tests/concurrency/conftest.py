@@ -40,6 +40,7 @@ def committed(django_db_setup: None, django_db_blocker) -> Iterator[None]:
         yield
         with connection.cursor() as cursor:
             cursor.execute("TRUNCATE users, library_shelf, library_book CASCADE")
+            cursor.execute("TRUNCATE counter_audits, counter_repairs, counter_repair_runs")
         connections.close_all()
 
 

@@ -47,7 +47,6 @@ def threads(committed: None) -> Iterator[Rows]:
     )
     yield Rows(counter, CHILD_EXAMPLES[THREADS])  # type: ignore[arg-type]
     execute("DROP FUNCTION IF EXISTS wait_for_the_test CASCADE")
-    execute("TRUNCATE counter_audits, counter_repairs, counter_repair_runs")
 
 
 @contextmanager

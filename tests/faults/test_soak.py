@@ -31,14 +31,13 @@ SECONDS = 10.0  # without --soak
 
 
 @pytest.fixture
-def subjects(committed: None) -> Iterator[list[Subject]]:
+def subjects(committed: None) -> list[Subject]:
     subjects = []
     for _ in range(SUBJECTS):
         user = new_user()
         thread = insert("chat_threads", {"user_id": user, "title": "Oslo"}, returning="id")
         subjects.append(Subject(user=user, thread=thread))
-    yield subjects
-    execute("TRUNCATE counter_audits, counter_repairs, counter_repair_runs")
+    return subjects
 
 
 def present(subjects: list[Subject]) -> Tally[Rows]:
