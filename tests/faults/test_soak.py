@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter as Tally
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,9 +20,6 @@ from tests.faults.soak import (
 )
 from tests.faults.subject import Subject, assert_all_exact
 from tests.rows import execute, insert, new_user
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CONNECTIONS = 10
 SUBJECTS = 20
