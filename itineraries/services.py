@@ -16,7 +16,7 @@ from itineraries.models import TravelItinerary
 from itineraries.records import ItineraryRecord, itinerary_record
 from sentinel.retries import retry_transaction
 from sentinel.service_errors import ConflictError, NotFoundError
-from usage.requirements import require_use
+from usage.gating import require_use
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

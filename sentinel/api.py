@@ -27,8 +27,8 @@ from sentinel.service_errors import ConflictError, NotFoundError
 from threads.api import router as threads
 from usage import UnknownFeatureError, UnknownUserError, UsageOverflowError
 from usage.api import router as usage
-from usage.refusals import GateClosedError
-from usage.refusals import answer as answer_closed_gate
+from usage.gating import GateClosedError
+from usage.gating import answer as answer_closed_gate
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

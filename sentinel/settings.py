@@ -53,7 +53,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "usage.middleware.ClosedGateMiddleware",
+    "usage.gating.middleware.ClosedGateMiddleware",
 ]
 
 ROOT_URLCONF = "sentinel.urls"

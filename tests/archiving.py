@@ -10,7 +10,7 @@ from psycopg.sql import Literal
 
 from sentinel.counters import audit_counters, declared_counters
 from tests.rows import execute, new_user
-from usage.archive import ArchiveReport, archive_usage
+from usage.archiving.archive import ArchiveReport, archive_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

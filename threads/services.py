@@ -31,7 +31,7 @@ from threads.records import (
     thread_record,
 )
 from usage import UnknownUserError, feature_required
-from usage.requirements import require_use
+from usage.gating import require_use
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

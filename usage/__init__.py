@@ -15,10 +15,16 @@ from usage.errors import (
     UsageOverflowError,
 )
 from usage.features import FEATURES, Feature, Kind, Per, find_feature
-from usage.gates import feature_limit, feature_required, feature_tier
+from usage.gating import (
+    FeatureDeniedError,
+    GateClosedError,
+    LimitUncheckedError,
+    feature_limit,
+    feature_required,
+    feature_tier,
+)
 from usage.ledger import Recorded, consume, record, refund
 from usage.limits import FeatureLimit, FeatureStanding, limits_for, usage_for
-from usage.refusals import FeatureDeniedError, GateClosedError, LimitUncheckedError
 
 __all__ = [
     "FEATURES",

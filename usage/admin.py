@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 
 from sentinel.accounts.admin import ONE_LINE, RecordAdmin
-from usage import archive_admin  # noqa: F401 (its pages)
+from usage.archiving import admin as archive_admin  # noqa: F401 (its pages)
 from usage.filters import FeatureFilter
 from usage.forms import CorrectionForm, FeatureChoice
 from usage.limit_models import LimitOverride, PlanLimit, PlanTrial

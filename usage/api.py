@@ -11,9 +11,8 @@ from sentinel.web.fields import LARGEST_INTEGER, require_storable
 from sentinel.web.requests import CustomerRequest
 from usage.answers import Refused
 from usage.features import Per, find_feature
-from usage.gate_calls import KEY_HEADER, LONGEST_HEADER
+from usage.gating import KEY_HEADER, LONGEST_HEADER, require_use
 from usage.limits import FeatureStanding, usage_for
-from usage.requirements import require_use
 
 router = Router(tags=["usage"])
 

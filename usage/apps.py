@@ -14,6 +14,6 @@ class UsageConfig(AppConfig):
     def ready(self) -> None:
         """See `AppConfig.ready`."""
         from sentinel.counters.status import add_status_line
-        from usage.archive_status import report_archive
+        from usage.archiving.status import report_archive
 
         add_status_line(report_archive)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from django.db import DatabaseError
 
+from sentinel.retries import sqlstate
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -39,7 +41,7 @@ class UsageOverflowError(UsageError, OverflowError):
     """The sum would be larger than its column holds."""
 
 
-_BY_STATE: dict[str | None, type[UsageError]] = {
+_BY_STATE: dict[str, type[UsageError]] = {
     "23503": UnknownUserError,
     "P0002": UnknownEventError,
     "22023": InvalidUsageError,
@@ -58,7 +60,7 @@ def translated_errors() -> Iterator[None]:
         yield
     except DatabaseError as error:
         cause = error.__cause__
-        known = _BY_STATE.get(getattr(cause, "sqlstate", None))
+        known = _BY_STATE.get(sqlstate(error))
         if known is None:
             raise
         diagnosis = getattr(cause, "diag", None)

@@ -11,13 +11,13 @@ from django.db.models.functions import Now
 from sentinel.accounts.fields import UTCTimestampField
 from sentinel.accounts.models import User
 from sentinel.counters import LedgerCounter
-from usage.archive_models import (  # noqa: F401 (so that Django finds them)
+from usage.archiving.keys import REFUSE_ARCHIVED_KEYS_ON_INSERT
+from usage.archiving.models import (  # noqa: F401 (so that Django finds them)
     ArchiveRun,
     FeatureUsageArchive,
     FeatureUsageEventArchive,
     FeatureUsageSummary,
 )
-from usage.archived_keys import REFUSE_ARCHIVED_KEYS_ON_INSERT
 from usage.arguments import LONGEST_KEY, REFUND_KEY
 from usage.limit_models import LimitOverride, PlanLimit, PlanTrial  # noqa: F401 (so that Django finds them)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from django.db import transaction
 
 from sentinel.deployment.findings import failed, ok, warning
-from usage.archive_status import report_archive
+from usage.archiving.status import report_archive
 
 if TYPE_CHECKING:
     from sentinel.deployment.findings import Answer, Deployment

@@ -31,8 +31,8 @@ from tests.concurrency.test_repair_killed import wait_until_nobody_repairs
 from tests.concurrency.writers import connect
 from tests.rows import execute, new_user
 from tests.scratch import PROJECT, SERVER, ScratchDatabase
-from usage.archive import preview_archive
-from usage.archive_run import ArchiveError, ArchiveRunningError, lock_archive
+from usage.archiving.archive import preview_archive
+from usage.archiving.run import ArchiveError, ArchiveRunningError, lock_archive
 
 __all__ = ["archive"]
 pytestmark = pytest.mark.usefixtures("archive")
@@ -221,8 +221,8 @@ def test_who_writes_to_live_months_is_neither_stopped_nor_miscounted() -> None:
 def test_a_row_that_stays_locked_fails_the_run_and_is_archived_by_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("usage.archive.FIRST_PAUSE", 0)
-    monkeypatch.setattr("usage.archive.LOCK_TIMEOUT", "20ms")
+    monkeypatch.setattr("usage.archiving.archive.BATCH_FIRST_PAUSE", 0)
+    monkeypatch.setattr("usage.archiving.archive.LOCK_TIMEOUT", "20ms")
     use(new_user(), "2020-01-15")
     with connect() as other, other.transaction():
         other.execute("SELECT FROM feature_usage FOR UPDATE")

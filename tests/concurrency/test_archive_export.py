@@ -25,10 +25,10 @@ from tests.archiving import (
 )
 from tests.import_files import write
 from tests.rows import execute, new_user
-from usage.archive_run import ArchiveError, lock_archive
-from usage.erasing import erase_usage, find_usage
-from usage.export_file import ExportError
-from usage.restoring import restore_month
+from usage.archiving.erasing import erase_usage, find_usage
+from usage.archiving.export_file import ExportError
+from usage.archiving.restoring import restore_month
+from usage.archiving.run import ArchiveError, lock_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -202,7 +202,7 @@ def test_an_export_that_fails_keeps_the_months_in_the_archive_and_fails_the_run(
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("usage.export_file.os.fsync", full)
+    monkeypatch.setattr("usage.archiving.export_file.os.fsync", full)
     with pytest.raises(ExportError, match="No space left on device"):
         run_archive(export_to=tmp_path, delete_exported=True)
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from tests.archiving import archive
 from tests.concurrency.writers import connect
 from tests.rows import execute, new_user
-from usage.summary import SummaryRunningError, refresh_summary
+from usage.archiving.summary import SummaryRunningError, refresh_summary
 
 __all__ = ["archive"]
 pytestmark = pytest.mark.usefixtures("archive")
@@ -45,7 +45,7 @@ def test_a_second_refresh_at_once_says_so_and_exits_with_2() -> None:
 
 
 def test_a_refresh_gives_up_on_a_view_that_stays_locked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("usage.summary.LOCK_TIMEOUT", "20ms")
+    monkeypatch.setattr("usage.archiving.summary.LOCK_TIMEOUT", "20ms")
     with connect() as other, other.transaction():
         other.execute("REFRESH MATERIALIZED VIEW feature_usage_summary")
         with pytest.raises(CommandError, match="lock timeout") as error:

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from tests.gating.visitors import make_user, quantities, query, sign_in, sign_in_async
 from usage import FeatureDeniedError, LimitUncheckedError, feature_limit, feature_required
-from usage.refusals import NoUserError
+from usage.gating import NoUserError
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.gating.gated_urls")]
 

@@ -14,8 +14,8 @@ from sentinel.accounts.factories import UserFactory
 from tests.archiving import TOTALS, live_months, use
 from tests.rows import execute, new_user
 from usage import UnknownEventError, record, refund
-from usage.archive_models import FeatureUsageSummary
-from usage.retention import archive_before
+from usage.archiving.models import FeatureUsageSummary
+from usage.archiving.retention import archive_before
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from sentinel.deployment import after
 from sentinel.deployment.findings import Deployment, State
 from tests.archiving import use
 from tests.rows import execute, new_user
-from usage.archive_status import report_archive
+from usage.archiving.status import report_archive
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from usage.export_file import (
+from usage.archiving.export_file import (
     ExportError,
     Manifest,
     Totals,

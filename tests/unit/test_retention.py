@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from usage.retention import RetentionError, archive_before
+from usage.archiving.retention import RetentionError, archive_before
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,15 @@ from django.utils import timezone
 from sentinel.console import ConsoleCommand, natural_number, positive_number, print_table
 from sentinel.pings import pinged_job
 from sentinel.progress import open_progress
-from usage.archive import DEFAULT_BATCH_SIZE, archive_usage, preview_archive
-from usage.archive_run import ArchiveError
-from usage.retention import DEFAULT_MONTHS, RetentionError, archive_before
-from usage.summary import SummaryRunningError, refresh_summary
+from usage.archiving.archive import DEFAULT_BATCH_SIZE, archive_usage, preview_archive
+from usage.archiving.retention import DEFAULT_MONTHS, RetentionError, archive_before
+from usage.archiving.run import ArchiveError
+from usage.archiving.summary import SummaryRunningError, refresh_summary
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
-    from usage.archive import ArchiveReport
+    from usage.archiving.archive import ArchiveReport
 
 
 class Command(ConsoleCommand):

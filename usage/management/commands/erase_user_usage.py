@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sentinel.console import ConsoleCommand, positive_number, print_table
-from usage.archive_run import ArchiveError
-from usage.erasing import erase_usage, find_usage
+from usage.archiving.erasing import erase_usage, find_usage
+from usage.archiving.run import ArchiveError
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

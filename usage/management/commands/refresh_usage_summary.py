@@ -6,7 +6,7 @@ from typing import Any
 
 from sentinel.console import ConsoleCommand
 from sentinel.pings import pinged_job
-from usage.summary import SummaryRunningError, refresh_summary
+from usage.archiving.summary import SummaryRunningError, refresh_summary
 
 
 class Command(ConsoleCommand):

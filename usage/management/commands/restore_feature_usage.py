@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentinel.console import ConsoleCommand
-from usage.archive_run import ArchiveError
-from usage.restoring import restore_month
+from usage.archiving.restoring import restore_month
+from usage.archiving.run import ArchiveError
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

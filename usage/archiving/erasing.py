@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from sentinel.counters.statements import named_queries
-from usage.archive_run import lock_archive
+from usage.archiving.run import lock_archive
 from usage.statements import FOLDER
 
 if TYPE_CHECKING:

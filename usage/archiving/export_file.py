@@ -13,7 +13,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage.archive_run import ArchiveError
+from usage.archiving.run import ArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

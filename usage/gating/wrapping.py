@@ -12,15 +12,15 @@ from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.views.generic import View
 
 from usage.errors import InvalidGateError
-from usage.gate_calls import read_call, read_key, require_amount, require_user_id
-from usage.gate_checks import Gate, give_back, pass_gate
-from usage.gate_settings import read_gate_settings
-from usage.refusals import GateClosedError, NoUserError, answer
+from usage.gating.callers import read_call, read_key, require_amount, require_user_id
+from usage.gating.checks import Gate, give_back, pass_gate
+from usage.gating.refusals import GateClosedError, NoUserError, answer
+from usage.gating.settings import read_gate_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from usage.gate_calls import Call
+    from usage.gating.callers import Call
 
 logger = logging.getLogger(__name__)
 

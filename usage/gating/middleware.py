@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from usage.refusals import GateClosedError, answer
+from usage.gating.refusals import GateClosedError, answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

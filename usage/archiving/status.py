@@ -7,8 +7,8 @@ from datetime import UTC, datetime, time, timedelta
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from sentinel.counters.status import Figure, StatusLine
-from usage.archive_run import query_archive
-from usage.retention import archive_before
+from usage.archiving.retention import archive_before
+from usage.archiving.run import query_archive
 
 NAME = "archive of usage"
 # The job runs on the first of the month. A day and two hours later it should have ended: that is

@@ -14,9 +14,7 @@ from psycopg.pq import TransactionStatus
 from usage.admission import use_feature
 from usage.arguments import LARGEST
 from usage.errors import UsageError
-from usage.gate_settings import read_gate_settings
-from usage.ledger import refund
-from usage.refusals import (
+from usage.gating.refusals import (
     FeatureDeniedError,
     LimitUncheckedError,
     MeaninglessUseError,
@@ -24,6 +22,8 @@ from usage.refusals import (
     describe_refusal,
     log_refusal,
 )
+from usage.gating.settings import read_gate_settings
+from usage.ledger import refund
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ TRACKING_FAILED = "Failed to track feature usage"
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """A declared gate. `usage.gates` says what each of these means."""
+    """A declared gate. `usage.gating.gates` says what each of these means."""
 
     feature: Feature
     required_plan: str | None

@@ -9,8 +9,7 @@ from django.db import connections, transaction
 from psycopg.sql import SQL, Literal
 
 from sentinel.counters.statements import named_queries
-from usage.archive_run import require_lock
-from usage.export_file import (
+from usage.archiving.export_file import (
     ExportError,
     Manifest,
     Totals,
@@ -18,7 +17,8 @@ from usage.export_file import (
     read_manifest,
     write_export,
 )
-from usage.retention import archive_before
+from usage.archiving.retention import archive_before
+from usage.archiving.run import require_lock
 from usage.statements import FOLDER
 
 if TYPE_CHECKING:

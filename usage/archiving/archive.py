@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import random
-import time
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 
-from sentinel.counters.repair_batch import (
-    ATTEMPTS,
-    FIRST_PAUSE,
-    LOCK_TIMEOUT,
-    PASSING,
-    SERVER_SLIP,
-)
+from sentinel.counters.repair_batch import LOCK_TIMEOUT
 from sentinel.progress import Progress
-from usage.archive_export import ExportedMonth, export_months, require_folder
-from usage.archive_run import (
+from sentinel.retries import (
+    ATTEMPTS,
+    BATCH_FIRST_PAUSE,
+    ENDED,
+    passes,
+    pause_before_next,
+    sqlstate,
+)
+from usage.archiving.export import ExportedMonth, export_months, require_folder
+from usage.archiving.run import (
     ArchiveError,
     explain_error,
     lock_archive,
@@ -202,16 +202,14 @@ def _move_batch(run: int, batch: _Batch, *, before: date, using: str) -> tuple[i
                 )
                 return rows, events
         except DatabaseError as error:
-            state = getattr(error.__cause__, "sqlstate", None)
-            if state == FIGURES_DIFFER:
+            if sqlstate(error) == FIGURES_DIFFER:
                 raise ArchiveError(explain_error(error)) from error
-            if state not in PASSING and SERVER_SLIP not in str(error):
+            if not passes(error, also=ENDED):
                 raise
             if attempt == ATTEMPTS:
                 raise ArchiveError(
                     f"rows of {batch.month:%Y-%m} stayed locked by others: {explain_error(error)}. "
                     "The batches that were committed stay: run it again for the rest."
                 ) from error
-        # Jittered: two that met once do not meet again.
-        time.sleep(FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
+        pause_before_next(attempt, first=BATCH_FIRST_PAUSE)
     raise AssertionError("the last attempt returns or raises")

@@ -7,14 +7,14 @@ import time
 from typing import TYPE_CHECKING
 
 from usage.admission import Admission, use_feature
-from usage.gate_checks import TRACKING_FAILED
-from usage.gate_settings import read_gate_settings
-from usage.refusals import (
+from usage.gating.checks import TRACKING_FAILED
+from usage.gating.refusals import (
     FeatureDeniedError,
     LimitUncheckedError,
     describe_refusal,
     log_refusal,
 )
+from usage.gating.settings import read_gate_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, transaction
 
 from sentinel.counters.statements import named_queries
-from usage.archive_run import ArchiveError, explain_error, lock_archive
-from usage.export_file import ExportError, Totals, read_manifest
-from usage.reading_exports import load_export
+from usage.archiving.export_file import ExportError, Totals, read_manifest
+from usage.archiving.reading_exports import load_export
+from usage.archiving.run import ArchiveError, explain_error, lock_archive
 from usage.statements import FOLDER
 
 if TYPE_CHECKING:

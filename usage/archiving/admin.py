@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from sentinel.counters.admin import ReadOnlyAdmin
-from usage.archive_models import ArchiveRun, FeatureUsageArchive, FeatureUsageEventArchive
+from usage.archiving.models import ArchiveRun, FeatureUsageArchive, FeatureUsageEventArchive
 from usage.filters import FeatureFilter
 
 

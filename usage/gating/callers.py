@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.http import HttpRequest
 
 from usage.arguments import LONGEST_KEY
-from usage.refusals import MeaninglessUseError, NoUserError
+from usage.gating.refusals import MeaninglessUseError, NoUserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -14,8 +14,9 @@ one statement, so that no two requests pass a limit of one. What a gate can be p
 - any other function, a service. The user is its argument `user_id`, or else `user`, or else the
   `user` of its first argument.
 
-Where the gate stays closed, a view answers JSON (see `usage.refusals.answer`) and a service raises
-a `GateClosedError` with the same fields, which `usage.middleware` turns into that answer.
+Where the gate stays closed, a view answers JSON (see `usage.gating.refusals.answer`) and a service
+raises a `GateClosedError` with the same fields, which `usage.gating.middleware` turns into that
+answer.
 
 **Giving back.** If the view raises, or answers with a status of 400 or more, the use is given back:
 by an event of its own, or, where the transaction around the view can no longer be committed, by its
@@ -28,7 +29,7 @@ the gate, while the view runs. Other uses of the same feature by the same user w
 
 **Failures.** A use that cannot be recorded fails no request: the log says `Failed to track feature
 usage`. Whether a request goes on whose limit cannot be checked is a setting; see
-`usage.gate_settings`. Errors of the database stay within the gate, other than those that end a
+`usage.gating.settings`. Errors of the database stay within the gate, other than those that end a
 transaction for good, such as a statement_timeout: then the answer is 503.
 
 **Idempotency.** A request may have the header `Idempotency-Key`, of up to 149 characters. It lets
@@ -42,10 +43,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from usage.errors import InvalidGateError
 from usage.features import Feature, Kind, find_feature
-from usage.gate_checks import Gate
-from usage.gated_calls import put_gate
-from usage.refusal_texts import require_template
-from usage.refusals import PLAN_NAMES
+from usage.gating.checks import Gate
+from usage.gating.refusal_texts import require_template
+from usage.gating.refusals import PLAN_NAMES
+from usage.gating.wrapping import put_gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

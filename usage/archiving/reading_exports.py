@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from sentinel.counters.statements import named_queries
-from usage.export_file import MIB, ExportError, Totals
+from usage.archiving.export_file import MIB, ExportError, Totals
 from usage.statements import FOLDER
 
 if TYPE_CHECKING:

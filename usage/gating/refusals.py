@@ -11,7 +11,7 @@ from django.http import JsonResponse
 
 from usage.admission import Reason
 from usage.features import COUNTED, find_feature
-from usage.refusal_texts import fill_template, say_refusal
+from usage.gating.refusal_texts import fill_template, say_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
