@@ -56,14 +56,4 @@ def itinerary_summary(itinerary: TravelItinerary) -> ItinerarySummary:
 
 def itinerary_record(itinerary: TravelItinerary) -> ItineraryRecord:
     """Return what a row says."""
-    return ItineraryRecord(
-        id=itinerary.pk,
-        uuid=itinerary.itinerary_uuid,
-        title=itinerary.title,
-        description=itinerary.description,
-        destinations=itinerary.destinations_count,
-        version=itinerary.version,
-        created_at=itinerary.created_at,
-        updated_at=itinerary.updated_at,
-        data=itinerary.data,
-    )
+    return ItineraryRecord(**vars(itinerary_summary(itinerary)), data=itinerary.data)

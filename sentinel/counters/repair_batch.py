@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-import time
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +12,14 @@ from django.db import DatabaseError, connections, transaction
 from sentinel.counters.binding import json_text
 from sentinel.counters.recording import RepairedRow, record_batch
 from sentinel.counters.statements import named_queries, render
+from sentinel.retries import (
+    ATTEMPTS,
+    BATCH_FIRST_PAUSE,
+    ENDED,
+    passes,
+    pause_before_next,
+    sqlstate,
+)
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -21,12 +27,7 @@ if TYPE_CHECKING:
 
     from sentinel.counters.binding import BoundCounter, Key
 
-ATTEMPTS = 5
-FIRST_PAUSE = 0.1  # seconds before the second attempt; twice that before the next, and so on
-
 LOCK_TIMEOUT = "500ms"  # below deadlock_timeout (1 s): the repair gives way, not a writer
-PASSING = {"55P03", "40P01", "57014", "40001"}  # lock timeout, deadlock, cancelled, serialisation
-SERVER_SLIP = "new multixact has more than one updating member"  # see docs/design.md
 REFUSING = {"09", "22", "23", "27", "P0"}  # classes of errors that triggers and constraints raise
 
 LOCKED = "locked by another transaction"
@@ -91,14 +92,14 @@ def repair_batch(counter: BoundCounter, batch: Batch, *, run: int, using: str) -
                     counter, batch, run=run, using=using, skip_locked=attempt == ATTEMPTS
                 )
         except DatabaseError as error:
-            passes = _passes(error)
-            if not passes and _sqlstate(error)[:2] not in REFUSING:
+            passing = passes(error, also=ENDED)
+            if not passing and sqlstate(error)[:2] not in REFUSING:
                 raise
             reason = str(error).strip().splitlines()[0]
-        if not passes:
+        if not passing:
             break
-        if attempt < ATTEMPTS:  # jittered: two that met once do not meet again
-            time.sleep(FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
+        if attempt < ATTEMPTS:
+            pause_before_next(attempt, first=BATCH_FIRST_PAUSE)
     return BatchResult(skipped=(SkippedRows(keys=tuple(json.loads(batch.keys)), reason=reason),))
 
 
@@ -160,11 +161,3 @@ def _compare(cursor: CursorWrapper, counter: BoundCounter, among: Composable) ->
 
 def _array(keys: list[str]) -> Composable:
     return json_text(f"[{','.join(keys)}]")
-
-
-def _sqlstate(error: DatabaseError) -> str:
-    return getattr(error.__cause__, "sqlstate", None) or ""
-
-
-def _passes(error: DatabaseError) -> bool:
-    return _sqlstate(error) in PASSING or SERVER_SLIP in str(error)

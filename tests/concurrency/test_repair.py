@@ -249,7 +249,7 @@ def wait_for_waiting(other: psycopg.Connection[Any]) -> None:
 def test_a_batch_that_the_statement_timeout_ends_is_skipped_and_the_next_goes_on(
     committed_rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sentinel.counters.repair_batch.FIRST_PAUSE", 0)
+    monkeypatch.setattr("sentinel.counters.repair_batch.BATCH_FIRST_PAUSE", 0)
     rows = committed_rows
     slow, quick = drifting(rows, 2)
     with foreign_trigger(rows, slow, "PERFORM pg_sleep(60);"):

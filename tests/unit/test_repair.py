@@ -23,6 +23,7 @@ from sentinel.counters import (
     repair_batch,
     repair_counters,
 )
+from sentinel.retries import ATTEMPTS
 from tests.examples import CHILD_EXAMPLES, ROW_EXAMPLES
 from tests.rows import Rows, execute, insert, literal
 from tests.unit.test_guard import drift
@@ -235,7 +236,7 @@ def test_a_batch_that_a_trigger_of_others_refuses_is_skipped_and_the_next_goes_o
 def test_what_passes_is_tried_again_and_then_skipped(
     touching_rows: Rows, monkeypatch: pytest.MonkeyPatch, error: str, failures: int, repaired: int
 ) -> None:
-    monkeypatch.setattr(repair_batch, "FIRST_PAUSE", 0)
+    monkeypatch.setattr(repair_batch, "BATCH_FIRST_PAUSE", 0)
     rows = touching_rows
     [parent] = drifting(rows, 1)
     execute("CREATE SEQUENCE attempts")  # a sequence is not rolled back
@@ -245,7 +246,7 @@ def test_what_passes_is_tried_again_and_then_skipped(
     report = repair(rows.counter)
     assert report.rows_repaired == repaired
     assert report.complete is bool(repaired)
-    attempts = min(failures + 1, repair_batch.ATTEMPTS)
+    attempts = min(failures + 1, ATTEMPTS)
     assert execute("SELECT last_value FROM attempts") == [(attempts,)]
 
 
