@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint bench clean
+.PHONY: help install demo serve test lint bench bench-check deploy-sql clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-10s %s\n", $$1, $$2 }'
@@ -31,15 +31,23 @@ serve: install ## the admin on http://127.0.0.1:8000/
 test: install ## the whole suite (ARGS='-k guard' for a part of it)
 	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --cov --cov-report=term $(ARGS)
 
-lint: install ## style, types, import directions, migrations
+lint: install ## style, types, import directions, migrations and their SQL, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -m tests.migrating.lint_sql
+	$(BIN)/python .ci/audit_packages.py
 
-bench: install ## what reads and inserts cost with a counter and without, as ratios
+bench: install ## speed against what one would do instead, as ratios (ARGS='--full', '--write')
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-check: install ## the same against the recorded ratios: fails where one got clearly worse
+	@$(BIN)/python -m tests.benchmarks --check $(ARGS)
+
+deploy-sql: install ## write deploy/*.sql anew from the migrations
+	@$(BIN)/python manage.py write_deploy_sql
 
 clean: ## remove what was made: environment, embedded database, caches
 	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov logs

@@ -20,7 +20,7 @@ FIRST_PAUSE = 0.02  # seconds before a request's second attempt; twice that befo
 BATCH_FIRST_PAUSE = 0.1  # likewise for a batch, which nobody waits for
 
 PASSING = frozenset({"40001", "40P01"})  # serialisation failure, deadlock
-ENDED = frozenset({"55P03", "57014"})  # lock timeout, statement cancelled: for who has time
+ENDED = frozenset({"55P03", "57014"})  # lock timeout, cancelled statement: a batch has time
 SERVER_SLIP = "new multixact has more than one updating member"  # XX000, see docs/reliability.md
 
 

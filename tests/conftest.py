@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,6 +33,17 @@ CHOICES = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", help="repeat the random writers of tests/concurrency", type=int)
     parser.addoption("--soak", help="minutes for the soak test", metavar="MINUTES", type=float)
+    parser.addoption(
+        "--takeover-messages",
+        help="rows of chat_messages for tests/migrating/test_zero_downtime.py",
+        metavar="NUMBER",
+        type=int,
+    )
+
+
+def pytest_configure() -> None:
+    # What a shell puts in the background ignores Ctrl-C, and so would what the tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

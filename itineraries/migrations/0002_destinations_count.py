@@ -5,6 +5,7 @@ import pgtrigger.migrations
 from django.db import migrations, models
 
 import sentinel.counters.template
+from sentinel.migrating import BuildIndex, RequireValue
 
 SQL = Path(__file__).with_name("sql")
 
@@ -22,7 +23,7 @@ class Migration(migrations.Migration):
                 ALTER TABLE travel_itineraries
                     ADD COLUMN IF NOT EXISTS destinations_count integer NOT NULL DEFAULT 0
             """,
-            reverse_sql="ALTER TABLE travel_itineraries DROP COLUMN IF EXISTS destinations_count",
+            reverse_sql=migrations.RunSQL.noop,
             state_operations=[
                 migrations.AddField(
                     model_name="travelitinerary",
@@ -47,17 +48,19 @@ class Migration(migrations.Migration):
                 ),
             ),
         ),
-        migrations.RunSQL(
-            sql="""
-                CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_travel_itineraries_destinations_count
-                    ON travel_itineraries (user_id, destinations_count) WHERE is_deleted = false
-            """,
-            reverse_sql=(
-                "DROP INDEX CONCURRENTLY IF EXISTS idx_travel_itineraries_destinations_count"
-            ),
+        BuildIndex(
+            name="idx_travel_itineraries_destinations_count",
+            on="travel_itineraries (user_id, destinations_count) WHERE is_deleted = false",
+            removed=False,
         ),
         migrations.RunSQL(
             sql=(SQL / "0002_backfill.sql").read_text(encoding="utf-8"),
             reverse_sql=migrations.RunSQL.noop,
+        ),
+        # Where somebody else has made the column, it may be without.
+        RequireValue(table="travel_itineraries", column="destinations_count", default="0"),
+        migrations.RunSQL(
+            sql=migrations.RunSQL.noop,
+            reverse_sql=(SQL / "0002_drop_counter.sql").read_text(encoding="utf-8"),
         ),
     ]

@@ -22,8 +22,8 @@ def backfill_sql(counter: BoundCounter, *, batch_size: int = DEFAULT_BATCH_SIZE)
         counter: its column, guards and counting triggers are installed before.
         batch_size: rows of a batch.
     """
-    among = SQL("batch.keys")
-    missing = counter.add_missing_parents(among)
+    missing = counter.add_missing_parents(SQL("batch.keys"))
+    free = SQL("backfill.free")
     query = render(
         "repair",
         "backfill",
@@ -31,11 +31,12 @@ def backfill_sql(counter: BoundCounter, *, batch_size: int = DEFAULT_BATCH_SIZE)
         size=SQL(f"{batch_size:,}"),
         find_batches=find_batches(counter, among=None, size=batch_size),
         add_missing_parents=SQL("") if missing is None else SQL("{};\n").format(missing),
-        settings=SQL("\n        ").join(
+        settings=SQL(" ").join(
             SQL("PERFORM set_config({}, {}, true);").format(Literal(name), Literal(value))
             for name, value in counter.repair_settings.items()
         ),
-        lock_parents=counter.lock_parents(among),
-        rewrite=counter.rewrite(among),
+        lock_free_parents=counter.lock_parents(SQL("batch.keys"), skip_locked=True),
+        lock_parents=counter.lock_parents(free),
+        rewrite=counter.rewrite(free),
     )
     return query.as_string(None) + "\n"

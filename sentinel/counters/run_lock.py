@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from sentinel.counters.statements import named_queries
 
@@ -52,4 +52,8 @@ def hold_run_lock(name: str, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[RunLo
             locked, backend = cursor.fetchone()
         yield RunLock(connection=connection, backend=backend) if locked else None
     finally:
+        # By a word, not by hanging up: a pooler takes its time to end what a client left open, and
+        # the next run would meet a lock that nobody holds. Where it is lost, so is the lock.
+        with suppress(Error):
+            connection.rollback()
         connection.close()

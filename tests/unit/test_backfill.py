@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,23 @@ def test_it_fills_the_columns_in_batches_and_can_be_run_again(
     assert scratch_database.rows(
         "SELECT DISTINCT updated_at AT TIME ZONE 'UTC' = '2024-02-29 12:00' FROM travel_itineraries"
     ) == [(True,)]
+
+
+def test_rows_that_somebody_holds_are_filled_when_they_are_let_go(
+    scratch_database: ScratchDatabase,
+) -> None:
+    scratch_database.migrate()
+    scratch_database.run(ROWS)
+    [counter] = find_counters(["chat_threads.thread_messages_count"])
+    filled = "SELECT count(*) FROM chat_threads WHERE thread_messages_count = 3"
+    with scratch_database.connect() as writer, ThreadPoolExecutor(1) as pool:
+        writer.execute("BEGIN; SELECT FROM chat_threads WHERE id = 2 FOR UPDATE")
+        job = pool.submit(scratch_database.run, backfill_sql(counter, batch_size=2))
+        while scratch_database.rows(filled) != [(4,)]:  # all others, in their batches
+            assert not job.done()
+        writer.execute("COMMIT")
+        job.result()
+    assert scratch_database.rows(filled) == [(5,)]
 
 
 @pytest.mark.django_db

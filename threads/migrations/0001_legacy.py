@@ -7,11 +7,25 @@ from django.db import migrations, models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from sentinel.migrating import AddConstraint, BuildIndex
+
 ROOT = Path(__file__).parents[2]
 NO_WAY_BACK = "/* These tables were there before us and hold production data. */ SELECT 1"
 
 
+def step(*names: str) -> str:
+    """A transaction of its own, in which the functions of the check are at hand."""
+    files = (
+        ROOT / "sentinel/accounts/migrations/sql/legacy_check.sql",
+        *(Path(__file__).with_name("sql") / name for name in ("0001_expected.sql", *names)),
+    )
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+
 class Migration(migrations.Migration):
+    """The tables as they stand, completed in steps as in accounts 0001."""
+
+    atomic = False
     initial = True
 
     dependencies = [("accounts", "0001_legacy")]
@@ -19,13 +33,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(NO_WAY_BACK),  # first, as in accounts 0001, which gives the reason
         migrations.RunSQL(
-            sql="\n".join(
-                (ROOT / path).read_text(encoding="utf-8")
-                for path in (
-                    "sentinel/accounts/migrations/sql/legacy_check.sql",
-                    "threads/migrations/sql/0001_legacy.sql",
-                )
-            ),
+            sql=step() + "\nSELECT pg_temp.refuse_contradictions();",
             state_operations=[
                 migrations.CreateModel(
                     name="ChatThread",
@@ -138,5 +146,43 @@ class Migration(migrations.Migration):
                     },
                 ),
             ],
+        ),
+        migrations.RunSQL(sql=step("0001_chat_threads.sql")),
+        migrations.RunSQL(
+            sql=(Path(__file__).with_name("sql") / "0001_thread_uuid.sql").read_text("utf-8")
+        ),
+        AddConstraint(
+            table="chat_threads",
+            name="chat_threads_user_id_fkey",
+            columns=["user_id"],
+            foreign_key="REFERENCES users ON DELETE CASCADE",
+        ),
+        AddConstraint(
+            table="chat_threads", name="chat_threads_thread_uuid_key", columns=["thread_uuid"]
+        ),
+        BuildIndex(
+            name="idx_threads_user", on="chat_threads (user_id, created_at DESC)", removed=False
+        ),
+        BuildIndex(
+            name="idx_threads_active",
+            on="chat_threads (user_id, is_archived, is_deleted, created_at DESC)",
+            removed=False,
+        ),
+        BuildIndex(name="idx_threads_uuid", on="chat_threads (thread_uuid)", removed=False),
+        migrations.RunSQL(sql=step("0001_chat_messages.sql")),
+        AddConstraint(
+            table="chat_messages",
+            name="chat_messages_thread_id_fkey",
+            columns=["thread_id"],
+            foreign_key="REFERENCES chat_threads ON DELETE CASCADE",
+        ),
+        AddConstraint(
+            table="chat_messages",
+            name="chat_messages_role_check",
+            columns=["role"],
+            check="role IN ('user', 'assistant', 'system')",
+        ),
+        BuildIndex(
+            name="idx_messages_thread", on="chat_messages (thread_id, created_at)", removed=False
         ),
     ]

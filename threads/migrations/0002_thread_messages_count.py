@@ -5,6 +5,7 @@ import pgtrigger.migrations
 from django.db import migrations, models
 
 import sentinel.counters.template
+from sentinel.migrating import BuildIndex, InOneTransaction, RequireValue
 
 SQL = Path(__file__).with_name("sql")
 
@@ -28,7 +29,7 @@ class Migration(migrations.Migration):
                 ALTER TABLE chat_threads
                     ADD COLUMN IF NOT EXISTS thread_messages_count integer NOT NULL DEFAULT 0
             """,
-            reverse_sql="ALTER TABLE chat_threads DROP COLUMN IF EXISTS thread_messages_count",
+            reverse_sql=migrations.RunSQL.noop,
             state_operations=[
                 migrations.AddField(
                     model_name="chatthread",
@@ -37,126 +38,144 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="chatthread",
-            trigger=pgtrigger.compiler.Trigger(
-                name="thread_messages_count_guard_insert",
-                sql=sentinel.counters.template.DefinerTriggerSqlV1(
-                    condition='WHEN (NEW."thread_messages_count" IS DISTINCT FROM 0 OR NEW."message_count" IS DISTINCT FROM 0)',
-                    func='    NEW."thread_messages_count" := 0;\n    NEW."message_count" := 0;\n    RETURN NEW;',
-                    hash="b27fb614acf50ca1dc409c9c0fd26ddb8164ee93",
-                    operation="INSERT",
-                    pgid="pgtrigger_thread_messages_count_guard_insert_3ebbe",
-                    table="chat_threads",
-                    when="BEFORE",
+        # At once: with the guards alone the messages of the next moment would be missing in
+        # message_count, with the counting triggers alone they would be in it twice. The messages are
+        # locked first, as most writers do. The way back has its own order, below.
+        InOneTransaction(
+            lock="chat_messages, chat_threads IN SHARE ROW EXCLUSIVE MODE",
+            apart_backwards=True,
+            operations=[
+                pgtrigger.migrations.AddTrigger(
+                    model_name="chatthread",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="thread_messages_count_guard_insert",
+                        sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                            condition='WHEN (NEW."thread_messages_count" IS DISTINCT FROM 0 OR NEW."message_count" IS DISTINCT FROM 0)',
+                            func='    NEW."thread_messages_count" := 0;\n    NEW."message_count" := 0;\n    RETURN NEW;',
+                            hash="b27fb614acf50ca1dc409c9c0fd26ddb8164ee93",
+                            operation="INSERT",
+                            pgid="pgtrigger_thread_messages_count_guard_insert_3ebbe",
+                            table="chat_threads",
+                            when="BEFORE",
+                        ),
+                    ),
                 ),
-            ),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="chatthread",
-            trigger=pgtrigger.compiler.Trigger(
-                name="thread_messages_count_guard_update",
-                sql=sentinel.counters.template.DefinerTriggerSqlV1(
-                    condition='WHEN ((OLD."thread_messages_count" IS DISTINCT FROM NEW."thread_messages_count" OR OLD."message_count" IS DISTINCT FROM NEW."message_count") AND (pg_trigger_depth() = 0 OR current_setting(\'sentinel.engine\', true) IS DISTINCT FROM pg_trigger_depth()::text))',
-                    func='    IF NEW."thread_messages_count" IS DISTINCT FROM OLD."thread_messages_count" THEN\n        SELECT pg_catalog.count(*)\n          INTO NEW."thread_messages_count"\n          FROM "public"."chat_messages"\n         WHERE "chat_messages"."thread_id" = NEW."id";\n        NEW."message_count" := NEW."thread_messages_count";\n        PERFORM pg_catalog.set_config(\'sentinel.recount\', \'on\', true);\n    ELSE\n        NEW."message_count" := OLD."message_count";\n    END IF;\n    RETURN NEW;',
-                    hash="cf4cad7561fb7cc892631e50b4ece3ab7497441d",
-                    operation='UPDATE OF "thread_messages_count", "message_count"',
-                    pgid="pgtrigger_thread_messages_count_guard_update_9b413",
-                    table="chat_threads",
-                    when="BEFORE",
+                pgtrigger.migrations.AddTrigger(
+                    model_name="chatthread",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="thread_messages_count_guard_update",
+                        sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                            condition='WHEN ((OLD."thread_messages_count" IS DISTINCT FROM NEW."thread_messages_count" OR OLD."message_count" IS DISTINCT FROM NEW."message_count") AND (pg_trigger_depth() = 0 OR current_setting(\'sentinel.engine\', true) IS DISTINCT FROM pg_trigger_depth()::text))',
+                            func='    IF NEW."thread_messages_count" IS DISTINCT FROM OLD."thread_messages_count" THEN\n        SELECT pg_catalog.count(*)\n          INTO NEW."thread_messages_count"\n          FROM "public"."chat_messages"\n         WHERE "chat_messages"."thread_id" = NEW."id";\n        NEW."message_count" := NEW."thread_messages_count";\n        PERFORM pg_catalog.set_config(\'sentinel.recount\', \'on\', true);\n    ELSE\n        NEW."message_count" := OLD."message_count";\n    END IF;\n    RETURN NEW;',
+                            hash="cf4cad7561fb7cc892631e50b4ece3ab7497441d",
+                            operation='UPDATE OF "thread_messages_count", "message_count"',
+                            pgid="pgtrigger_thread_messages_count_guard_update_9b413",
+                            table="chat_threads",
+                            when="BEFORE",
+                        ),
+                    ),
                 ),
-            ),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="chatthread",
-            trigger=pgtrigger.compiler.Trigger(
-                name="thread_messages_count_guard_key",
-                sql=sentinel.counters.template.DefinerTriggerSqlV1(
-                    condition='WHEN (OLD."id" IS DISTINCT FROM NEW."id")',
-                    func="    RAISE EXCEPTION 'counter %: the key of a row of % cannot be changed (% to %)',\n                    'chat_threads.thread_messages_count', 'chat_threads', OLD.\"id\", NEW.\"id\"\n        USING ERRCODE = 'restrict_violation',\n              HINT = 'Insert a new row, move the children to it, and delete the old one.';",
-                    hash="e176d2e9e65db147d255c82a23940038d6d4d5e1",
-                    operation='UPDATE OF "id"',
-                    pgid="pgtrigger_thread_messages_count_guard_key_4f852",
-                    table="chat_threads",
-                    when="BEFORE",
+                pgtrigger.migrations.AddTrigger(
+                    model_name="chatthread",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="thread_messages_count_guard_key",
+                        sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                            condition='WHEN (OLD."id" IS DISTINCT FROM NEW."id")',
+                            func="    RAISE EXCEPTION 'counter %: the key of a row of % cannot be changed (% to %)',\n                    'chat_threads.thread_messages_count', 'chat_threads', OLD.\"id\", NEW.\"id\"\n        USING ERRCODE = 'restrict_violation',\n              HINT = 'Insert a new row, move the children to it, and delete the old one.';",
+                            hash="e176d2e9e65db147d255c82a23940038d6d4d5e1",
+                            operation='UPDATE OF "id"',
+                            pgid="pgtrigger_thread_messages_count_guard_key_4f852",
+                            table="chat_threads",
+                            when="BEFORE",
+                        ),
+                    ),
                 ),
-            ),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="chatmessage",
-            trigger=pgtrigger.compiler.Trigger(
-                name="thread_messages_count_on_insert",
-                sql=sentinel.counters.template.DefinerTriggerSqlV1(
-                    declare="DECLARE changed_keys integer[]; deltas bigint[]; written bigint; recounting CONSTANT boolean := coalesce(pg_catalog.current_setting('sentinel.recount', true), '') = 'on';",
-                    func='    SELECT pg_catalog.array_agg(change.key ORDER BY change.key),\n           pg_catalog.array_agg(change.delta ORDER BY change.key)\n      INTO changed_keys, deltas\n      FROM (SELECT "chat_messages"."thread_id" AS key, pg_catalog.count(*) AS delta\n              FROM new_values AS "chat_messages"\n             WHERE "chat_messages"."thread_id" IS NOT NULL\n             GROUP BY "chat_messages"."thread_id") AS change;\n    IF changed_keys IS NULL THEN\n        RETURN NULL;\n    END IF;\n\n    PERFORM pg_catalog.set_config(\'sentinel.engine\', pg_catalog.pg_trigger_depth()::text, true);\n\n    IF recounting THEN\n        -- Somebody wrote a counter in this transaction, perhaps in the very statement that wrote\n        -- these rows, and the guard\'s count may include them already: count again.\n        PERFORM FROM "public"."chat_threads"\n          WHERE "chat_threads"."id" = ANY (changed_keys)\n          ORDER BY "chat_threads"."id"\n            FOR NO KEY UPDATE;\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = counted.actual, "message_count" = counted.actual, "updated_at" = pg_catalog.now()\n          FROM (SELECT changed.key,\n                       (SELECT pg_catalog.count(*)\n                          FROM "public"."chat_messages"\n                         WHERE "chat_messages"."thread_id" = changed.key) AS actual\n                  FROM pg_catalog.unnest(changed_keys) AS changed (key)) AS counted\n         WHERE "chat_threads"."id" = counted.key;\n    ELSIF pg_catalog.cardinality(changed_keys) = 1 THEN\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = "chat_threads"."thread_messages_count" + deltas[1], "message_count" = coalesce("chat_threads"."message_count", 0) + deltas[1], "updated_at" = pg_catalog.now()\n         WHERE "chat_threads"."id" = changed_keys[1];\n    ELSE\n        PERFORM FROM "public"."chat_threads"\n          WHERE "chat_threads"."id" = ANY (changed_keys)\n          ORDER BY "chat_threads"."id"\n            FOR NO KEY UPDATE;\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = "chat_threads"."thread_messages_count" + change.delta, "message_count" = coalesce("chat_threads"."message_count", 0) + change.delta, "updated_at" = pg_catalog.now()\n          FROM unnest(changed_keys, deltas) AS change (key, delta)\n         WHERE "chat_threads"."id" = change.key;\n    END IF;\n\n    GET DIAGNOSTICS written = ROW_COUNT;\n    IF written < pg_catalog.cardinality(changed_keys) THEN\n        -- Parents that are being deleted are gone already when a cascade reaches their children.\n        -- Anything else would be a count that is silently lost.\n        IF written < (SELECT pg_catalog.count(*)\n                        FROM "public"."chat_threads"\n                       WHERE "chat_threads"."id" = ANY (changed_keys)) THEN\n            RAISE EXCEPTION \'counter %: a trigger of % kept the count from being written\',\n                            \'chat_threads.thread_messages_count\', \'chat_threads\'\n                USING ERRCODE = \'triggered_action_exception\',\n                      HINT = \'A BEFORE UPDATE trigger returned NULL. Let it return NEW.\';\n        ELSIF EXISTS (SELECT FROM unnest(changed_keys, deltas) AS change (key, delta)\n                       WHERE change.delta > 0\n                         AND NOT EXISTS (SELECT FROM "public"."chat_threads"\n                                          WHERE "chat_threads"."id" = change.key)) THEN\n            RAISE EXCEPTION \'counter %: a row of % came before its row of %\',\n                            \'chat_threads.thread_messages_count\', \'chat_messages\', \'chat_threads\'\n                USING ERRCODE = \'foreign_key_violation\',\n                      HINT = \'Insert the parent first. A deferrable foreign key hides the mistake: \'\n                             \'make it NOT DEFERRABLE.\';\n        END IF;\n    END IF;\n    RETURN NULL;',
-                    hash="04fffd495ea81d21f801c3e0b074bdd71e018347",
-                    level="STATEMENT",
-                    operation="INSERT",
-                    pgid="pgtrigger_thread_messages_count_on_insert_c2883",
-                    referencing="REFERENCING NEW TABLE AS new_values ",
-                    table="chat_messages",
-                    when="AFTER",
+                pgtrigger.migrations.AddTrigger(
+                    model_name="chatmessage",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="thread_messages_count_on_insert",
+                        sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                            declare="DECLARE changed_keys integer[]; deltas bigint[]; written bigint; recounting CONSTANT boolean := coalesce(pg_catalog.current_setting('sentinel.recount', true), '') = 'on';",
+                            func='    SELECT pg_catalog.array_agg(change.key ORDER BY change.key),\n           pg_catalog.array_agg(change.delta ORDER BY change.key)\n      INTO changed_keys, deltas\n      FROM (SELECT "chat_messages"."thread_id" AS key, pg_catalog.count(*) AS delta\n              FROM new_values AS "chat_messages"\n             WHERE "chat_messages"."thread_id" IS NOT NULL\n             GROUP BY "chat_messages"."thread_id") AS change;\n    IF changed_keys IS NULL THEN\n        RETURN NULL;\n    END IF;\n\n    PERFORM pg_catalog.set_config(\'sentinel.engine\', pg_catalog.pg_trigger_depth()::text, true);\n\n    IF recounting THEN\n        -- Somebody wrote a counter in this transaction, perhaps in the very statement that wrote\n        -- these rows, and the guard\'s count may include them already: count again.\n        PERFORM FROM "public"."chat_threads"\n          WHERE "chat_threads"."id" = ANY (changed_keys)\n          ORDER BY "chat_threads"."id"\n            FOR NO KEY UPDATE;\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = counted.actual, "message_count" = counted.actual, "updated_at" = pg_catalog.now()\n          FROM (SELECT changed.key,\n                       (SELECT pg_catalog.count(*)\n                          FROM "public"."chat_messages"\n                         WHERE "chat_messages"."thread_id" = changed.key) AS actual\n                  FROM pg_catalog.unnest(changed_keys) AS changed (key)) AS counted\n         WHERE "chat_threads"."id" = counted.key;\n    ELSIF pg_catalog.cardinality(changed_keys) = 1 THEN\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = "chat_threads"."thread_messages_count" + deltas[1], "message_count" = coalesce("chat_threads"."message_count", 0) + deltas[1], "updated_at" = pg_catalog.now()\n         WHERE "chat_threads"."id" = changed_keys[1];\n    ELSE\n        PERFORM FROM "public"."chat_threads"\n          WHERE "chat_threads"."id" = ANY (changed_keys)\n          ORDER BY "chat_threads"."id"\n            FOR NO KEY UPDATE;\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = "chat_threads"."thread_messages_count" + change.delta, "message_count" = coalesce("chat_threads"."message_count", 0) + change.delta, "updated_at" = pg_catalog.now()\n          FROM unnest(changed_keys, deltas) AS change (key, delta)\n         WHERE "chat_threads"."id" = change.key;\n    END IF;\n\n    GET DIAGNOSTICS written = ROW_COUNT;\n    IF written < pg_catalog.cardinality(changed_keys) THEN\n        -- Parents that are being deleted are gone already when a cascade reaches their children.\n        -- Anything else would be a count that is silently lost.\n        IF written < (SELECT pg_catalog.count(*)\n                        FROM "public"."chat_threads"\n                       WHERE "chat_threads"."id" = ANY (changed_keys)) THEN\n            RAISE EXCEPTION \'counter %: a trigger of % kept the count from being written\',\n                            \'chat_threads.thread_messages_count\', \'chat_threads\'\n                USING ERRCODE = \'triggered_action_exception\',\n                      HINT = \'A BEFORE UPDATE trigger returned NULL. Let it return NEW.\';\n        ELSIF EXISTS (SELECT FROM unnest(changed_keys, deltas) AS change (key, delta)\n                       WHERE change.delta > 0\n                         AND NOT EXISTS (SELECT FROM "public"."chat_threads"\n                                          WHERE "chat_threads"."id" = change.key)) THEN\n            RAISE EXCEPTION \'counter %: a row of % came before its row of %\',\n                            \'chat_threads.thread_messages_count\', \'chat_messages\', \'chat_threads\'\n                USING ERRCODE = \'foreign_key_violation\',\n                      HINT = \'Insert the parent first. A deferrable foreign key hides the mistake: \'\n                             \'make it NOT DEFERRABLE.\';\n        END IF;\n    END IF;\n    RETURN NULL;',
+                            hash="04fffd495ea81d21f801c3e0b074bdd71e018347",
+                            level="STATEMENT",
+                            operation="INSERT",
+                            pgid="pgtrigger_thread_messages_count_on_insert_c2883",
+                            referencing="REFERENCING NEW TABLE AS new_values ",
+                            table="chat_messages",
+                            when="AFTER",
+                        ),
+                    ),
                 ),
-            ),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="chatmessage",
-            trigger=pgtrigger.compiler.Trigger(
-                name="thread_messages_count_on_update",
-                sql=sentinel.counters.template.DefinerTriggerSqlV1(
-                    declare="DECLARE changed_keys integer[]; deltas bigint[]; written bigint; recounting CONSTANT boolean := coalesce(pg_catalog.current_setting('sentinel.recount', true), '') = 'on';",
-                    func='    SELECT pg_catalog.array_agg(change.key ORDER BY change.key),\n           pg_catalog.array_agg(change.delta ORDER BY change.key)\n      INTO changed_keys, deltas\n      FROM (SELECT moved.key, pg_catalog.sum(moved.delta) AS delta\n              FROM (SELECT "chat_messages"."thread_id" AS key, 1 AS delta\n                      FROM new_values AS "chat_messages"\n                     WHERE "chat_messages"."thread_id" IS NOT NULL\n                     UNION ALL\n                    SELECT "chat_messages"."thread_id", -1\n                      FROM old_values AS "chat_messages"\n                     WHERE "chat_messages"."thread_id" IS NOT NULL) AS moved\n             GROUP BY moved.key\n            HAVING recounting OR pg_catalog.sum(moved.delta) <> 0) AS change;\n    IF changed_keys IS NULL THEN\n        RETURN NULL;\n    END IF;\n\n    PERFORM pg_catalog.set_config(\'sentinel.engine\', pg_catalog.pg_trigger_depth()::text, true);\n\n    IF recounting THEN\n        -- Somebody wrote a counter in this transaction, perhaps in the very statement that wrote\n        -- these rows, and the guard\'s count may include them already: count again.\n        PERFORM FROM "public"."chat_threads"\n          WHERE "chat_threads"."id" = ANY (changed_keys)\n          ORDER BY "chat_threads"."id"\n            FOR NO KEY UPDATE;\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = counted.actual, "message_count" = counted.actual\n          FROM (SELECT changed.key,\n                       (SELECT pg_catalog.count(*)\n                          FROM "public"."chat_messages"\n                         WHERE "chat_messages"."thread_id" = changed.key) AS actual\n                  FROM pg_catalog.unnest(changed_keys) AS changed (key)) AS counted\n         WHERE "chat_threads"."id" = counted.key;\n    ELSIF pg_catalog.cardinality(changed_keys) = 1 THEN\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = "chat_threads"."thread_messages_count" + deltas[1], "message_count" = coalesce("chat_threads"."message_count", 0) + deltas[1]\n         WHERE "chat_threads"."id" = changed_keys[1];\n    ELSE\n        PERFORM FROM "public"."chat_threads"\n          WHERE "chat_threads"."id" = ANY (changed_keys)\n          ORDER BY "chat_threads"."id"\n            FOR NO KEY UPDATE;\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = "chat_threads"."thread_messages_count" + change.delta, "message_count" = coalesce("chat_threads"."message_count", 0) + change.delta\n          FROM unnest(changed_keys, deltas) AS change (key, delta)\n         WHERE "chat_threads"."id" = change.key;\n    END IF;\n\n    GET DIAGNOSTICS written = ROW_COUNT;\n    IF written < pg_catalog.cardinality(changed_keys) THEN\n        -- Parents that are being deleted are gone already when a cascade reaches their children.\n        -- Anything else would be a count that is silently lost.\n        IF written < (SELECT pg_catalog.count(*)\n                        FROM "public"."chat_threads"\n                       WHERE "chat_threads"."id" = ANY (changed_keys)) THEN\n            RAISE EXCEPTION \'counter %: a trigger of % kept the count from being written\',\n                            \'chat_threads.thread_messages_count\', \'chat_threads\'\n                USING ERRCODE = \'triggered_action_exception\',\n                      HINT = \'A BEFORE UPDATE trigger returned NULL. Let it return NEW.\';\n        ELSIF EXISTS (SELECT FROM unnest(changed_keys, deltas) AS change (key, delta)\n                       WHERE change.delta > 0\n                         AND NOT EXISTS (SELECT FROM "public"."chat_threads"\n                                          WHERE "chat_threads"."id" = change.key)) THEN\n            RAISE EXCEPTION \'counter %: a row of % came before its row of %\',\n                            \'chat_threads.thread_messages_count\', \'chat_messages\', \'chat_threads\'\n                USING ERRCODE = \'foreign_key_violation\',\n                      HINT = \'Insert the parent first. A deferrable foreign key hides the mistake: \'\n                             \'make it NOT DEFERRABLE.\';\n        END IF;\n    END IF;\n    RETURN NULL;',
-                    hash="a3893398a0185603c6f41abf8df74719e7cb60b9",
-                    level="STATEMENT",
-                    operation="UPDATE",
-                    pgid="pgtrigger_thread_messages_count_on_update_6071b",
-                    referencing="REFERENCING OLD TABLE AS old_values  NEW TABLE AS new_values ",
-                    table="chat_messages",
-                    when="AFTER",
+                pgtrigger.migrations.AddTrigger(
+                    model_name="chatmessage",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="thread_messages_count_on_update",
+                        sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                            declare="DECLARE changed_keys integer[]; deltas bigint[]; written bigint; recounting CONSTANT boolean := coalesce(pg_catalog.current_setting('sentinel.recount', true), '') = 'on';",
+                            func='    SELECT pg_catalog.array_agg(change.key ORDER BY change.key),\n           pg_catalog.array_agg(change.delta ORDER BY change.key)\n      INTO changed_keys, deltas\n      FROM (SELECT moved.key, pg_catalog.sum(moved.delta) AS delta\n              FROM (SELECT "chat_messages"."thread_id" AS key, 1 AS delta\n                      FROM new_values AS "chat_messages"\n                     WHERE "chat_messages"."thread_id" IS NOT NULL\n                     UNION ALL\n                    SELECT "chat_messages"."thread_id", -1\n                      FROM old_values AS "chat_messages"\n                     WHERE "chat_messages"."thread_id" IS NOT NULL) AS moved\n             GROUP BY moved.key\n            HAVING recounting OR pg_catalog.sum(moved.delta) <> 0) AS change;\n    IF changed_keys IS NULL THEN\n        RETURN NULL;\n    END IF;\n\n    PERFORM pg_catalog.set_config(\'sentinel.engine\', pg_catalog.pg_trigger_depth()::text, true);\n\n    IF recounting THEN\n        -- Somebody wrote a counter in this transaction, perhaps in the very statement that wrote\n        -- these rows, and the guard\'s count may include them already: count again.\n        PERFORM FROM "public"."chat_threads"\n          WHERE "chat_threads"."id" = ANY (changed_keys)\n          ORDER BY "chat_threads"."id"\n            FOR NO KEY UPDATE;\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = counted.actual, "message_count" = counted.actual\n          FROM (SELECT changed.key,\n                       (SELECT pg_catalog.count(*)\n                          FROM "public"."chat_messages"\n                         WHERE "chat_messages"."thread_id" = changed.key) AS actual\n                  FROM pg_catalog.unnest(changed_keys) AS changed (key)) AS counted\n         WHERE "chat_threads"."id" = counted.key;\n    ELSIF pg_catalog.cardinality(changed_keys) = 1 THEN\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = "chat_threads"."thread_messages_count" + deltas[1], "message_count" = coalesce("chat_threads"."message_count", 0) + deltas[1]\n         WHERE "chat_threads"."id" = changed_keys[1];\n    ELSE\n        PERFORM FROM "public"."chat_threads"\n          WHERE "chat_threads"."id" = ANY (changed_keys)\n          ORDER BY "chat_threads"."id"\n            FOR NO KEY UPDATE;\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = "chat_threads"."thread_messages_count" + change.delta, "message_count" = coalesce("chat_threads"."message_count", 0) + change.delta\n          FROM unnest(changed_keys, deltas) AS change (key, delta)\n         WHERE "chat_threads"."id" = change.key;\n    END IF;\n\n    GET DIAGNOSTICS written = ROW_COUNT;\n    IF written < pg_catalog.cardinality(changed_keys) THEN\n        -- Parents that are being deleted are gone already when a cascade reaches their children.\n        -- Anything else would be a count that is silently lost.\n        IF written < (SELECT pg_catalog.count(*)\n                        FROM "public"."chat_threads"\n                       WHERE "chat_threads"."id" = ANY (changed_keys)) THEN\n            RAISE EXCEPTION \'counter %: a trigger of % kept the count from being written\',\n                            \'chat_threads.thread_messages_count\', \'chat_threads\'\n                USING ERRCODE = \'triggered_action_exception\',\n                      HINT = \'A BEFORE UPDATE trigger returned NULL. Let it return NEW.\';\n        ELSIF EXISTS (SELECT FROM unnest(changed_keys, deltas) AS change (key, delta)\n                       WHERE change.delta > 0\n                         AND NOT EXISTS (SELECT FROM "public"."chat_threads"\n                                          WHERE "chat_threads"."id" = change.key)) THEN\n            RAISE EXCEPTION \'counter %: a row of % came before its row of %\',\n                            \'chat_threads.thread_messages_count\', \'chat_messages\', \'chat_threads\'\n                USING ERRCODE = \'foreign_key_violation\',\n                      HINT = \'Insert the parent first. A deferrable foreign key hides the mistake: \'\n                             \'make it NOT DEFERRABLE.\';\n        END IF;\n    END IF;\n    RETURN NULL;',
+                            hash="a3893398a0185603c6f41abf8df74719e7cb60b9",
+                            level="STATEMENT",
+                            operation="UPDATE",
+                            pgid="pgtrigger_thread_messages_count_on_update_6071b",
+                            referencing="REFERENCING OLD TABLE AS old_values  NEW TABLE AS new_values ",
+                            table="chat_messages",
+                            when="AFTER",
+                        ),
+                    ),
                 ),
-            ),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="chatmessage",
-            trigger=pgtrigger.compiler.Trigger(
-                name="thread_messages_count_on_delete",
-                sql=sentinel.counters.template.DefinerTriggerSqlV1(
-                    declare="DECLARE changed_keys integer[]; deltas bigint[]; written bigint; recounting CONSTANT boolean := coalesce(pg_catalog.current_setting('sentinel.recount', true), '') = 'on';",
-                    func='    SELECT pg_catalog.array_agg(change.key ORDER BY change.key),\n           pg_catalog.array_agg(change.delta ORDER BY change.key)\n      INTO changed_keys, deltas\n      FROM (SELECT "chat_messages"."thread_id" AS key, -pg_catalog.count(*) AS delta\n              FROM old_values AS "chat_messages"\n             WHERE "chat_messages"."thread_id" IS NOT NULL\n             GROUP BY "chat_messages"."thread_id") AS change;\n    IF changed_keys IS NULL THEN\n        RETURN NULL;\n    END IF;\n\n    PERFORM pg_catalog.set_config(\'sentinel.engine\', pg_catalog.pg_trigger_depth()::text, true);\n\n    IF recounting THEN\n        -- Somebody wrote a counter in this transaction, perhaps in the very statement that wrote\n        -- these rows, and the guard\'s count may include them already: count again.\n        PERFORM FROM "public"."chat_threads"\n          WHERE "chat_threads"."id" = ANY (changed_keys)\n          ORDER BY "chat_threads"."id"\n            FOR NO KEY UPDATE;\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = counted.actual, "message_count" = counted.actual\n          FROM (SELECT changed.key,\n                       (SELECT pg_catalog.count(*)\n                          FROM "public"."chat_messages"\n                         WHERE "chat_messages"."thread_id" = changed.key) AS actual\n                  FROM pg_catalog.unnest(changed_keys) AS changed (key)) AS counted\n         WHERE "chat_threads"."id" = counted.key;\n    ELSIF pg_catalog.cardinality(changed_keys) = 1 THEN\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = "chat_threads"."thread_messages_count" + deltas[1], "message_count" = coalesce("chat_threads"."message_count", 0) + deltas[1]\n         WHERE "chat_threads"."id" = changed_keys[1];\n    ELSE\n        PERFORM FROM "public"."chat_threads"\n          WHERE "chat_threads"."id" = ANY (changed_keys)\n          ORDER BY "chat_threads"."id"\n            FOR NO KEY UPDATE;\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = "chat_threads"."thread_messages_count" + change.delta, "message_count" = coalesce("chat_threads"."message_count", 0) + change.delta\n          FROM unnest(changed_keys, deltas) AS change (key, delta)\n         WHERE "chat_threads"."id" = change.key;\n    END IF;\n\n    GET DIAGNOSTICS written = ROW_COUNT;\n    IF written < pg_catalog.cardinality(changed_keys) THEN\n        -- Parents that are being deleted are gone already when a cascade reaches their children.\n        -- Anything else would be a count that is silently lost.\n        IF written < (SELECT pg_catalog.count(*)\n                        FROM "public"."chat_threads"\n                       WHERE "chat_threads"."id" = ANY (changed_keys)) THEN\n            RAISE EXCEPTION \'counter %: a trigger of % kept the count from being written\',\n                            \'chat_threads.thread_messages_count\', \'chat_threads\'\n                USING ERRCODE = \'triggered_action_exception\',\n                      HINT = \'A BEFORE UPDATE trigger returned NULL. Let it return NEW.\';\n        ELSIF EXISTS (SELECT FROM unnest(changed_keys, deltas) AS change (key, delta)\n                       WHERE change.delta > 0\n                         AND NOT EXISTS (SELECT FROM "public"."chat_threads"\n                                          WHERE "chat_threads"."id" = change.key)) THEN\n            RAISE EXCEPTION \'counter %: a row of % came before its row of %\',\n                            \'chat_threads.thread_messages_count\', \'chat_messages\', \'chat_threads\'\n                USING ERRCODE = \'foreign_key_violation\',\n                      HINT = \'Insert the parent first. A deferrable foreign key hides the mistake: \'\n                             \'make it NOT DEFERRABLE.\';\n        END IF;\n    END IF;\n    RETURN NULL;',
-                    hash="fffdcbd1996052405a892713f5256b5e5d1996bf",
-                    level="STATEMENT",
-                    operation="DELETE",
-                    pgid="pgtrigger_thread_messages_count_on_delete_0b656",
-                    referencing="REFERENCING OLD TABLE AS old_values ",
-                    table="chat_messages",
-                    when="AFTER",
+                pgtrigger.migrations.AddTrigger(
+                    model_name="chatmessage",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="thread_messages_count_on_delete",
+                        sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                            declare="DECLARE changed_keys integer[]; deltas bigint[]; written bigint; recounting CONSTANT boolean := coalesce(pg_catalog.current_setting('sentinel.recount', true), '') = 'on';",
+                            func='    SELECT pg_catalog.array_agg(change.key ORDER BY change.key),\n           pg_catalog.array_agg(change.delta ORDER BY change.key)\n      INTO changed_keys, deltas\n      FROM (SELECT "chat_messages"."thread_id" AS key, -pg_catalog.count(*) AS delta\n              FROM old_values AS "chat_messages"\n             WHERE "chat_messages"."thread_id" IS NOT NULL\n             GROUP BY "chat_messages"."thread_id") AS change;\n    IF changed_keys IS NULL THEN\n        RETURN NULL;\n    END IF;\n\n    PERFORM pg_catalog.set_config(\'sentinel.engine\', pg_catalog.pg_trigger_depth()::text, true);\n\n    IF recounting THEN\n        -- Somebody wrote a counter in this transaction, perhaps in the very statement that wrote\n        -- these rows, and the guard\'s count may include them already: count again.\n        PERFORM FROM "public"."chat_threads"\n          WHERE "chat_threads"."id" = ANY (changed_keys)\n          ORDER BY "chat_threads"."id"\n            FOR NO KEY UPDATE;\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = counted.actual, "message_count" = counted.actual\n          FROM (SELECT changed.key,\n                       (SELECT pg_catalog.count(*)\n                          FROM "public"."chat_messages"\n                         WHERE "chat_messages"."thread_id" = changed.key) AS actual\n                  FROM pg_catalog.unnest(changed_keys) AS changed (key)) AS counted\n         WHERE "chat_threads"."id" = counted.key;\n    ELSIF pg_catalog.cardinality(changed_keys) = 1 THEN\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = "chat_threads"."thread_messages_count" + deltas[1], "message_count" = coalesce("chat_threads"."message_count", 0) + deltas[1]\n         WHERE "chat_threads"."id" = changed_keys[1];\n    ELSE\n        PERFORM FROM "public"."chat_threads"\n          WHERE "chat_threads"."id" = ANY (changed_keys)\n          ORDER BY "chat_threads"."id"\n            FOR NO KEY UPDATE;\n        UPDATE "public"."chat_threads"\n           SET "thread_messages_count" = "chat_threads"."thread_messages_count" + change.delta, "message_count" = coalesce("chat_threads"."message_count", 0) + change.delta\n          FROM unnest(changed_keys, deltas) AS change (key, delta)\n         WHERE "chat_threads"."id" = change.key;\n    END IF;\n\n    GET DIAGNOSTICS written = ROW_COUNT;\n    IF written < pg_catalog.cardinality(changed_keys) THEN\n        -- Parents that are being deleted are gone already when a cascade reaches their children.\n        -- Anything else would be a count that is silently lost.\n        IF written < (SELECT pg_catalog.count(*)\n                        FROM "public"."chat_threads"\n                       WHERE "chat_threads"."id" = ANY (changed_keys)) THEN\n            RAISE EXCEPTION \'counter %: a trigger of % kept the count from being written\',\n                            \'chat_threads.thread_messages_count\', \'chat_threads\'\n                USING ERRCODE = \'triggered_action_exception\',\n                      HINT = \'A BEFORE UPDATE trigger returned NULL. Let it return NEW.\';\n        ELSIF EXISTS (SELECT FROM unnest(changed_keys, deltas) AS change (key, delta)\n                       WHERE change.delta > 0\n                         AND NOT EXISTS (SELECT FROM "public"."chat_threads"\n                                          WHERE "chat_threads"."id" = change.key)) THEN\n            RAISE EXCEPTION \'counter %: a row of % came before its row of %\',\n                            \'chat_threads.thread_messages_count\', \'chat_messages\', \'chat_threads\'\n                USING ERRCODE = \'foreign_key_violation\',\n                      HINT = \'Insert the parent first. A deferrable foreign key hides the mistake: \'\n                             \'make it NOT DEFERRABLE.\';\n        END IF;\n    END IF;\n    RETURN NULL;',
+                            hash="fffdcbd1996052405a892713f5256b5e5d1996bf",
+                            level="STATEMENT",
+                            operation="DELETE",
+                            pgid="pgtrigger_thread_messages_count_on_delete_0b656",
+                            referencing="REFERENCING OLD TABLE AS old_values ",
+                            table="chat_messages",
+                            when="AFTER",
+                        ),
+                    ),
                 ),
-            ),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="chatmessage",
-            trigger=pgtrigger.compiler.Trigger(
-                name="thread_messages_count_on_truncate",
-                sql=sentinel.counters.template.DefinerTriggerSqlV1(
-                    func='    PERFORM pg_catalog.set_config(\'sentinel.engine\', pg_catalog.pg_trigger_depth()::text, true);\n    UPDATE "public"."chat_threads" SET "thread_messages_count" = 0, "message_count" = 0 WHERE "thread_messages_count" IS DISTINCT FROM 0 OR "message_count" IS DISTINCT FROM 0;\n    RETURN NULL;',
-                    hash="8cc25dbecdf90a303bc13f414d60d4309ee80e0e",
-                    level="STATEMENT",
-                    operation="TRUNCATE",
-                    pgid="pgtrigger_thread_messages_count_on_truncate_9b97d",
-                    table="chat_messages",
-                    when="AFTER",
+                pgtrigger.migrations.AddTrigger(
+                    model_name="chatmessage",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="thread_messages_count_on_truncate",
+                        sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                            func='    PERFORM pg_catalog.set_config(\'sentinel.engine\', pg_catalog.pg_trigger_depth()::text, true);\n    UPDATE "public"."chat_threads" SET "thread_messages_count" = 0, "message_count" = 0 WHERE "thread_messages_count" IS DISTINCT FROM 0 OR "message_count" IS DISTINCT FROM 0;\n    RETURN NULL;',
+                            hash="8cc25dbecdf90a303bc13f414d60d4309ee80e0e",
+                            level="STATEMENT",
+                            operation="TRUNCATE",
+                            pgid="pgtrigger_thread_messages_count_on_truncate_9b97d",
+                            table="chat_messages",
+                            when="AFTER",
+                        ),
+                    ),
                 ),
-            ),
+            ],
         ),
-        migrations.RunSQL(
-            sql="""
-                CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_chat_threads_messages_count
-                    ON chat_threads (user_id, thread_messages_count) WHERE is_deleted = false
-            """,
-            reverse_sql="DROP INDEX CONCURRENTLY IF EXISTS idx_chat_threads_messages_count",
+        BuildIndex(
+            name="idx_chat_threads_messages_count",
+            on="chat_threads (user_id, thread_messages_count) WHERE is_deleted = false",
+            removed=False,
         ),
         migrations.RunSQL(
             sql=(SQL / "0002_backfill.sql").read_text(encoding="utf-8"),
             reverse_sql=migrations.RunSQL.noop,
+        ),
+        # Where somebody else has made the column, it may be without.
+        RequireValue(table="chat_threads", column="thread_messages_count", default="0"),
+        # The way back, from below: a transaction for each table.
+        migrations.RunSQL(
+            sql=migrations.RunSQL.noop,
+            reverse_sql=(SQL / "0002_drop_counter.sql").read_text(encoding="utf-8"),
+        ),
+        migrations.RunSQL(
+            sql=migrations.RunSQL.noop,
+            reverse_sql=(SQL / "0002_stop_counting.sql").read_text(encoding="utf-8"),
         ),
     ]

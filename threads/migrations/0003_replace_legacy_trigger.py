@@ -1,8 +1,13 @@
+from pathlib import Path
+
 import pgtrigger.compiler
 import pgtrigger.migrations
 from django.db import migrations
 
 import sentinel.counters.template
+from sentinel.migrating import InOneTransaction
+
+SQL = Path(__file__).with_name("sql")
 
 
 class Migration(migrations.Migration):
@@ -12,32 +17,36 @@ class Migration(migrations.Migration):
     was found: going back needs nothing but its trigger.
     """
 
+    atomic = False
+
     dependencies = [("threads", "0002_thread_messages_count")]
 
     operations = [
-        migrations.RunSQL(
-            sql="DROP TRIGGER IF EXISTS thread_message_added ON chat_messages",
-            reverse_sql="""
-                CREATE OR REPLACE TRIGGER thread_message_added
-                    AFTER INSERT ON chat_messages
-                    FOR EACH ROW EXECUTE FUNCTION update_thread_stats()
-            """,
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name="chatmessage",
-            trigger=pgtrigger.compiler.Trigger(
-                name="user_usage_on_insert",
-                sql=sentinel.counters.template.DefinerTriggerSqlV1(
-                    declare="DECLARE this_month CONSTANT timestamp := pg_catalog.date_trunc('month', localtimestamp);",
-                    func="    INSERT INTO public.user_usage AS usage (user_id, chat_messages_used)\n    SELECT thread.user_id, pg_catalog.count(*)\n      FROM new_values AS message\n      JOIN public.chat_threads AS thread ON thread.id = message.thread_id\n     GROUP BY thread.user_id\n     ORDER BY thread.user_id\n    ON CONFLICT (user_id) DO UPDATE\n       SET chat_messages_used = CASE\n               WHEN pg_catalog.date_trunc('month', usage.last_reset) = this_month\n               THEN usage.chat_messages_used + excluded.chat_messages_used\n               ELSE excluded.chat_messages_used\n           END,\n           last_reset = CASE\n               WHEN pg_catalog.date_trunc('month', usage.last_reset) = this_month\n               THEN usage.last_reset\n               ELSE this_month\n           END\n     WHERE usage.last_reset IS NOT NULL;\n    RETURN NULL;\n",
-                    hash="0b464fd9a388322c76ff9c65294cb51ed6ee3287",
-                    level="STATEMENT",
-                    operation="INSERT",
-                    pgid="pgtrigger_user_usage_on_insert_05464",
-                    referencing="REFERENCING NEW TABLE AS new_values ",
-                    table="chat_messages",
-                    when="AFTER",
+        InOneTransaction(
+            operations=[
+                migrations.RunSQL(
+                    sql="DROP TRIGGER IF EXISTS thread_message_added ON chat_messages",
+                    reverse_sql=(SQL / "0003_replace_legacy_trigger_reverse.sql").read_text(
+                        encoding="utf-8"
+                    ),
                 ),
-            ),
+                pgtrigger.migrations.AddTrigger(
+                    model_name="chatmessage",
+                    trigger=pgtrigger.compiler.Trigger(
+                        name="user_usage_on_insert",
+                        sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                            declare="DECLARE this_month CONSTANT timestamp := pg_catalog.date_trunc('month', localtimestamp);",
+                            func="    INSERT INTO public.user_usage AS usage (user_id, chat_messages_used)\n    SELECT thread.user_id, pg_catalog.count(*)\n      FROM new_values AS message\n      JOIN public.chat_threads AS thread ON thread.id = message.thread_id\n     GROUP BY thread.user_id\n     ORDER BY thread.user_id\n    ON CONFLICT (user_id) DO UPDATE\n       SET chat_messages_used = CASE\n               WHEN pg_catalog.date_trunc('month', usage.last_reset) = this_month\n               THEN usage.chat_messages_used + excluded.chat_messages_used\n               ELSE excluded.chat_messages_used\n           END,\n           last_reset = CASE\n               WHEN pg_catalog.date_trunc('month', usage.last_reset) = this_month\n               THEN usage.last_reset\n               ELSE this_month\n           END\n     WHERE usage.last_reset IS NOT NULL;\n    RETURN NULL;\n",
+                            hash="0b464fd9a388322c76ff9c65294cb51ed6ee3287",
+                            level="STATEMENT",
+                            operation="INSERT",
+                            pgid="pgtrigger_user_usage_on_insert_05464",
+                            referencing="REFERENCING NEW TABLE AS new_values ",
+                            table="chat_messages",
+                            when="AFTER",
+                        ),
+                    ),
+                ),
+            ],
         ),
     ]

@@ -6,12 +6,25 @@ from django.db import migrations, models
 from django.db.models.functions import Now
 
 import sentinel.accounts.fields
+from sentinel.migrating import AddConstraint, BuildIndex
 
 ROOT = Path(__file__).parents[2]
 NO_WAY_BACK = "/* This table was there before us and holds production data. */ SELECT 1"
 
 
+def step(*names: str) -> str:
+    """A transaction of its own, in which the functions of the check are at hand."""
+    files = (
+        ROOT / "sentinel/accounts/migrations/sql/legacy_check.sql",
+        *(Path(__file__).with_name("sql") / name for name in ("0001_expected.sql", *names)),
+    )
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+
 class Migration(migrations.Migration):
+    """The table as it stands, completed in steps as in accounts 0001."""
+
+    atomic = False
     initial = True
 
     dependencies = [("accounts", "0001_legacy")]
@@ -19,13 +32,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(NO_WAY_BACK),  # first, as in accounts 0001, which gives the reason
         migrations.RunSQL(
-            sql="\n".join(
-                (ROOT / path).read_text(encoding="utf-8")
-                for path in (
-                    "sentinel/accounts/migrations/sql/legacy_check.sql",
-                    "usage/migrations/sql/0001_legacy.sql",
-                )
-            ),
+            sql=step() + "\nSELECT pg_temp.refuse_contradictions();",
             state_operations=[
                 migrations.CreateModel(
                     name="FeatureUsage",
@@ -84,5 +91,24 @@ class Migration(migrations.Migration):
                     },
                 ),
             ],
+        ),
+        migrations.RunSQL(sql=step("0001_feature_usage.sql")),
+        AddConstraint(
+            table="feature_usage",
+            name="feature_usage_user_id_fkey",
+            columns=["user_id"],
+            foreign_key="REFERENCES users ON DELETE CASCADE",
+        ),
+        AddConstraint(
+            table="feature_usage",
+            name="feature_usage_user_id_feature_period_start_key",
+            columns=["user_id", "feature", "period_start"],
+        ),
+        BuildIndex(
+            name="idx_feature_usage_user", on="feature_usage (user_id, period_start)", removed=False
+        ),
+        BuildIndex(name="idx_feature_usage_feature", on="feature_usage (feature)", removed=False),
+        migrations.RunSQL(
+            sql=(Path(__file__).with_name("sql") / "0001_functions.sql").read_text("utf-8")
         ),
     ]

@@ -10,6 +10,7 @@ from django.db import migrations, models
 from django.db.models.functions import Now
 
 import sentinel.counters.template
+from sentinel.migrating import BuildIndex
 
 SQL = Path(__file__).with_name("sql")
 
@@ -166,7 +167,7 @@ class Migration(migrations.Migration):
                 ALTER TABLE feature_usage
                     ADD COLUMN IF NOT EXISTS updated_at timestamptz DEFAULT now()
             """,
-            reverse_sql="ALTER TABLE feature_usage DROP COLUMN IF EXISTS updated_at",
+            reverse_sql=migrations.RunSQL.noop,
             state_operations=[
                 migrations.AddField(
                     model_name="featureusage",
@@ -353,19 +354,15 @@ class Migration(migrations.Migration):
                 ),
             ),
         ),
-        migrations.RunSQL(
-            sql="""
-                CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_feature_usage_user_feature_period
-                    ON feature_usage (user_id, feature, period_start DESC)
-            """,
-            reverse_sql="DROP INDEX CONCURRENTLY IF EXISTS idx_feature_usage_user_feature_period",
+        BuildIndex(
+            name="idx_feature_usage_user_feature_period",
+            on="feature_usage (user_id, feature, period_start DESC)",
+            removed=False,
         ),
-        migrations.RunSQL(
-            sql="""
-                CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_feature_usage_period_start
-                    ON feature_usage (period_start)
-            """,
-            reverse_sql="DROP INDEX CONCURRENTLY IF EXISTS idx_feature_usage_period_start",
+        BuildIndex(
+            name="idx_feature_usage_period_start",
+            on="feature_usage (period_start)",
+            removed=False,
             state_operations=[
                 migrations.AddIndex(
                     model_name="featureusage",
@@ -375,18 +372,25 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
-        migrations.RunSQL(
-            sql="""
-                CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_feature_usage_updated_at
-                    ON feature_usage (updated_at DESC)
-            """,
-            reverse_sql="DROP INDEX CONCURRENTLY IF EXISTS idx_feature_usage_updated_at",
+        BuildIndex(
+            name="idx_feature_usage_updated_at",
+            on="feature_usage (updated_at DESC)",
+            removed=False,
             state_operations=[
                 migrations.AddIndex(
                     model_name="featureusage",
                     index=models.Index(fields=["-updated_at"], name="idx_feature_usage_updated_at"),
                 ),
             ],
+        ),
+        # The way back, from below: a transaction for each table, after the functions.
+        migrations.RunSQL(
+            sql=migrations.RunSQL.noop,
+            reverse_sql=(SQL / "0002_stop_adopting.sql").read_text(encoding="utf-8"),
+        ),
+        migrations.RunSQL(
+            sql=migrations.RunSQL.noop,
+            reverse_sql=(SQL / "0002_stop_counting.sql").read_text(encoding="utf-8"),
         ),
         migrations.RunSQL(
             sql="\n".join(

@@ -7,12 +7,26 @@ from django.db import migrations, models
 from django.db.models.functions import Now
 
 import sentinel.accounts.fields
+from sentinel.migrating import AddConstraint, BuildIndex
 
 SQL = Path(__file__).with_name("sql")
 NO_WAY_BACK = "/* These tables were there before us and hold production data. */ SELECT 1"
 
 
+def step(*names: str) -> str:
+    """A transaction of its own, in which the functions of the check are at hand."""
+    files = ("legacy_check.sql", "0001_expected.sql", *names)
+    return "\n".join((SQL / name).read_text(encoding="utf-8") for name in files)
+
+
 class Migration(migrations.Migration):
+    """The tables as they stand: looked at first, then completed table by table.
+
+    Each step looks whether it has anything to do, locks one table for a moment if it has, and can
+    be done again. On a complete database none has.
+    """
+
+    atomic = False
     initial = True
 
     dependencies = []
@@ -24,10 +38,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL(NO_WAY_BACK),
         # The SQL is the whole truth about the database; the state is what Django believes of it.
         migrations.RunSQL(
-            sql="\n".join(
-                (SQL / name).read_text(encoding="utf-8")
-                for name in ("legacy_check.sql", "0001_legacy.sql")
-            ),
+            sql=step() + "\nSELECT pg_temp.refuse_contradictions();",
             state_operations=[
                 migrations.CreateModel(
                     name="Plan",
@@ -212,4 +223,25 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
+        migrations.RunSQL(sql=step("0001_plans.sql")),
+        migrations.RunSQL(sql=step("0001_users.sql")),
+        AddConstraint(table="users", name="users_email_key", columns=["email"]),
+        AddConstraint(
+            table="users",
+            name="users_plan_fkey",
+            columns=["plan"],
+            foreign_key="REFERENCES plans",
+        ),
+        BuildIndex(name="idx_users_email", on="users (email)", removed=False),
+        BuildIndex(name="idx_users_plan", on="users (plan)", removed=False),
+        BuildIndex(name="idx_users_is_admin", on="users (is_admin)", removed=False),
+        migrations.RunSQL(sql=step("0001_user_usage.sql")),
+        AddConstraint(
+            table="user_usage",
+            name="user_usage_user_id_fkey",
+            columns=["user_id"],
+            foreign_key="REFERENCES users ON DELETE CASCADE",
+        ),
+        AddConstraint(table="user_usage", name="user_usage_email_key", columns=["email"]),
+        BuildIndex(name="idx_user_usage_email", on="user_usage (email)", removed=False),
     ]

@@ -5,7 +5,15 @@ from django.db import migrations, models
 SQL = Path(__file__).with_name("sql")
 
 
+def read(name: str) -> str:
+    return (SQL / f"0002_{name}.sql").read_text(encoding="utf-8")
+
+
 class Migration(migrations.Migration):
+    """Columns and tables of Django's user model: a transaction for each table that others write."""
+
+    atomic = False
+
     dependencies = [
         ("accounts", "0001_legacy"),
         ("auth", "0012_alter_user_first_name_max_length"),
@@ -14,8 +22,8 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(
-            sql=(SQL / "0002_django_columns.sql").read_text(encoding="utf-8"),
-            reverse_sql=(SQL / "0002_django_columns_reverse.sql").read_text(encoding="utf-8"),
+            sql=read("django_columns"),
+            reverse_sql=read("django_columns_reverse"),
             state_operations=[
                 migrations.AddField(
                     model_name="user",
@@ -71,4 +79,7 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
+        migrations.RunSQL(sql=read("groups"), reverse_sql=migrations.RunSQL.noop),
+        migrations.RunSQL(sql=read("permissions"), reverse_sql=migrations.RunSQL.noop),
+        migrations.RunSQL(sql=read("admin_log"), reverse_sql=migrations.RunSQL.noop),
     ]

@@ -63,23 +63,58 @@ UPDATE {schema}.{parent}
 -- Backfill of {title}.
 --
 -- The rows that differ are found in one statement and repaired {size} at a time, in the order of
--- their keys. Each batch is a transaction of its own: lock, then write NULL. The guard never lets a
--- NULL through: it stores the truth. Where it is missing the column's NOT NULL refuses the
--- statement, so that nothing wrong can be written. Rows that are right already are not touched.
+-- their keys. Each batch is a transaction of its own: lock those that nobody holds, then write NULL.
+-- The guard never lets a NULL through: it stores the truth. Where it is missing the column's NOT NULL
+-- refuses the statement, so that nothing wrong can be written. Rows that somebody holds come last, one
+-- by one, so that nobody waits for a batch that itself waits for somebody. Rows that are right already
+-- are not touched.
 --
 -- It commits, so the migration needs `atomic = False`. Stopped half-way, it is run again.
 DO $backfill$
+#variable_conflict use_column
+<<backfill>>
 DECLARE
-    batch record;
+    most_waits CONSTANT integer := 120;  -- of half a second: a minute for those that are held
+    batch      record;
+    free       jsonb;
+    held       jsonb := '[]';
+    waits      integer := 0;
 BEGIN
     FOR batch IN
 {find_batches}
     LOOP
 {add_missing_parents}        {settings}
-        PERFORM FROM (
-{lock_parents}
-        ) AS locked;
+        free := (SELECT coalesce(jsonb_agg(locked.key), '[]') FROM (
+{lock_free_parents}
+        ) AS locked (key));
 {rewrite};
+        held := held || (
+            SELECT coalesce(jsonb_agg(wanted.key), '[]')
+              FROM jsonb_array_elements(batch.keys) AS wanted (key)
+             WHERE wanted.key NOT IN (SELECT locked.key
+                                        FROM jsonb_array_elements(backfill.free) AS locked (key)));
+        COMMIT;
+    END LOOP;
+
+    WHILE jsonb_array_length(held) > 0 LOOP
+        free := jsonb_build_array(held -> 0);
+        held := held - 0;
+        BEGIN
+            PERFORM set_config('lock_timeout', '500ms', true);
+            {settings}
+            PERFORM FROM (
+{lock_parents}
+            ) AS locked;
+{rewrite};
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            held := held || free;
+            waits := waits + 1;
+            IF waits = most_waits THEN
+                RAISE EXCEPTION 'rows are held by others for too long: %', held
+                    USING ERRCODE = 'object_in_use',
+                          HINT = 'Let their transactions end, then run this again.';
+            END IF;
+        END;
         COMMIT;
     END LOOP;
 END

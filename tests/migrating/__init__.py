@@ -1,0 +1,1 @@
+"""How migrations reach tables that others write, and that nobody notices."""
