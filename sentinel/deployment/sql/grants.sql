@@ -102,7 +102,12 @@ REVOKE ALL ON TABLE public.feature_usage_events, public.feature_plan_limits,
                     public.feature_limit_overrides, public.plan_trials, public.counter_audits,
                     public.counter_repairs, public.counter_repair_runs, public.django_migrations,
                     public.feature_usage_archive, public.feature_usage_events_archive,
-                    public.feature_usage_archived_keys, public.feature_usage_archive_runs
+                    public.feature_usage_archived_keys, public.feature_usage_archive_runs,
+                    public.feature_usage_days, public.feature_usage_user_days,
+                    public.feature_usage_counted_months, public.feature_usage_refusals,
+                    public.counter_jobs, public.axes_accessattempt,
+                    public.axes_accessattemptexpiration, public.axes_accessfailurelog,
+                    public.axes_accesslog
   FROM PUBLIC, {application}, {existing}, {reporter};
 
 -- --------------------------------------------------------------------------------- the application
@@ -119,6 +124,16 @@ GRANT INSERT, UPDATE, DELETE
 
 -- The ledger is appended to: corrections in the admin, imports. Uses go through the functions.
 GRANT INSERT ON TABLE public.feature_usage_events TO {application};
+
+-- What is asked for in the admin, and the log-ins that failed. The jobs themselves need the owner's
+-- rights: SENTINEL_JOBS_DATABASE_URL.
+GRANT INSERT, UPDATE, DELETE
+   ON TABLE public.counter_jobs, public.axes_accessattempt, public.axes_accessattemptexpiration,
+            public.axes_accessfailurelog, public.axes_accesslog
+   TO {application};
+
+-- What its gates refuse, added up.
+GRANT INSERT, UPDATE ON TABLE public.feature_usage_refusals TO {application};
 
 -- The keys of tables with a serial column. Those of identity columns need no right.
 GRANT USAGE ON SEQUENCE public.users_id_seq, public.chat_threads_id_seq, public.chat_messages_id_seq,
