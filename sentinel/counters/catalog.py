@@ -68,6 +68,20 @@ class ForeignKeyState(NamedTuple):
     deferrable: bool
 
 
+class Relative(NamedTuple):
+    """A table whose rows are rows of another as well.
+
+    Attributes:
+        table: the one that was asked for.
+        name: the relative, as SQL names it.
+        place: "below", as a partition is, or "above".
+    """
+
+    table: str
+    name: str
+    place: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
     """What was read, for some tables.
@@ -76,6 +90,7 @@ class Catalog:
         columns: for each table that is there, its columns, and whether each is NOT NULL.
         triggers: the triggers on these tables, and those of the engine on any other.
         idle_functions: trigger functions of the engine that no trigger calls.
+        relatives: their partitions, and what they are partitions of.
     """
 
     columns: Mapping[str, Mapping[str, bool]]
@@ -83,6 +98,7 @@ class Catalog:
     foreign_keys: tuple[ForeignKeyState, ...]
     triggers: tuple[Installed, ...]
     idle_functions: tuple[str, ...]
+    relatives: tuple[Relative, ...]
 
 
 def read_catalog(tables: Collection[str], *, using: str) -> Catalog:
@@ -105,10 +121,13 @@ def read_catalog(tables: Collection[str], *, using: str) -> Catalog:
         triggers = tuple(Installed(*row) for row in cursor.fetchall())
         cursor.execute(queries["idle_functions"], parameters)
         idle_functions = tuple(name for (name,) in cursor.fetchall())
+        cursor.execute(queries["relatives"], parameters)
+        relatives = tuple(Relative(*row) for row in cursor.fetchall())
     return Catalog(
         columns=columns,
         indexes=indexes,
         foreign_keys=foreign_keys,
         triggers=triggers,
         idle_functions=idle_functions,
+        relatives=relatives,
     )

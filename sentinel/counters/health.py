@@ -10,6 +10,7 @@ from sentinel.counters.catalog import read_catalog
 from sentinel.counters.column_health import check_columns
 from sentinel.counters.index_health import check_foreign_keys, check_indexes
 from sentinel.counters.leftovers import check_foreign_writers, check_leftovers
+from sentinel.counters.partition_health import check_partitions
 from sentinel.counters.problems import Problem, serious_ones
 from sentinel.counters.registry import counter_triggers, declared_counters
 from sentinel.counters.trigger_health import check_triggers
@@ -49,5 +50,6 @@ def inspect_health(
         *check_foreign_writers(counters, catalog),
         *check_indexes(counters, catalog),
         *check_foreign_keys(counters, catalog),
+        *check_partitions(catalog),
     ]
     return list(dict.fromkeys(findings))  # two counters may share a table

@@ -100,7 +100,7 @@ class Writer:
             except DeadlockDetected:
                 self.done["deadlock"] += 1
                 continue
-            except InternalError_ as error:  # see docs/design.md
+            except InternalError_ as error:  # see docs/reliability.md
                 if "more than one updating member" not in str(error):
                     raise
                 self.done["refused by the server"] += 1

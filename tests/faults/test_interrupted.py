@@ -40,12 +40,12 @@ def held(subject: Subject, kind: str) -> Iterator[psycopg.Connection[Any]]:
             yield other
 
 
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    for _ in range(1000):
+def wait_until(condition: Callable[[], object], what: str, *, seconds: int = 20) -> None:
+    for _ in range(50 * seconds):
         if condition():
             return
         time.sleep(0.02)
-    raise AssertionError(f"{what}: not within twenty seconds")
+    raise AssertionError(f"{what}: not within {seconds} seconds")
 
 
 def waits(other: psycopg.Connection[Any], pid: int) -> bool:

@@ -190,6 +190,20 @@ def test_the_application_appends_to_the_ledger_and_edits_limits(granted: Granted
     )
 
 
+def test_the_application_counts_what_it_has_refused_and_reads_the_days(granted: Granted) -> None:
+    add = """
+        INSERT INTO feature_usage_refusals AS known (day, user_id, feature, plan, refusals, last_at)
+             VALUES ('2026-03-01', -1, 'map', 'FREE', 1, now())
+        ON CONFLICT (user_id, day, feature, plan)
+          DO UPDATE SET refusals = known.refusals + excluded.refusals
+    """
+    granted.run("application", add)
+    granted.run("application", add)
+    refusals = "SELECT refusals FROM feature_usage_refusals WHERE user_id = -1"
+    assert granted.run("application", refusals) == [(2,)]
+    assert granted.run("application", "SELECT count(*) FROM feature_usage_days") == [(0,)]
+
+
 # ----------------------------------------------------------------------------------- may not write
 
 BYPASSES = {
@@ -249,6 +263,8 @@ OURS = {
     "DELETE FROM counter_repairs": [*WRITERS, "reporter"],
     "UPDATE counter_repair_runs SET outcome = ''": [*WRITERS, "reporter"],
     "DELETE FROM django_migrations": [*WRITERS, "reporter"],
+    "SELECT FROM counter_jobs": ["existing", "reporter"],
+    "SELECT FROM axes_accessattempt": ["existing", "reporter"],
     "UPDATE feature_usage_events SET quantity = 9": [*WRITERS, "reporter"],
     "DELETE FROM feature_usage_events": [*WRITERS, "reporter"],
     "INSERT INTO feature_usage_events (user_id, feature) VALUES (-1, 'map')": [
@@ -256,6 +272,10 @@ OURS = {
         "reporter",
     ],
     "SELECT FROM feature_usage_events": ["existing"],
+    "SELECT count_feature_usage_days('2026-03-01')": [*WRITERS, "reporter"],
+    "DELETE FROM feature_usage_days": [*WRITERS, "reporter"],
+    "DELETE FROM feature_usage_refusals": [*WRITERS, "reporter"],
+    "UPDATE feature_usage_refusals SET refusals = 9": ["existing", "reporter"],
     "UPDATE feature_plan_limits SET usage_limit = 9": ["existing", "reporter"],
     "INSERT INTO feature_limit_overrides DEFAULT VALUES": ["existing", "reporter"],
     "SELECT password_hash FROM users": ["reporter"],

@@ -100,6 +100,24 @@ SELECT function.proname
  ORDER BY function.proname
 
 
+-- name: relatives
+-- Tables whose rows are rows of some tables as well: their partitions and those that inherit from
+-- them ("below"), and what they are a partition of ("above").
+SELECT relation.relname,
+       relative.oid::regclass::text,
+       CASE WHEN link.inhparent = relation.oid THEN 'below' ELSE 'above' END
+  FROM pg_class AS relation
+  JOIN pg_namespace AS schema ON schema.oid = relation.relnamespace
+  JOIN pg_inherits AS link ON relation.oid IN (link.inhparent, link.inhrelid)
+  JOIN pg_class AS relative
+    ON relative.oid IN (link.inhparent, link.inhrelid)
+   AND relative.oid <> relation.oid
+ WHERE schema.nspname = %(schema)s
+   AND relation.relname = ANY (%(tables)s)
+   AND relation.relkind IN ('r', 'p')
+ ORDER BY 1, 3, 2
+
+
 -- name: updates
 -- How often rows of some tables were updated, and how often without a new entry in any index (HOT).
 -- Since the statistics were last reset.
