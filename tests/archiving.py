@@ -19,7 +19,8 @@ NOW = datetime(2020, 9, 15, 12, tzinfo=UTC)
 BEFORE = date(2020, 3, 1)  # six months before that
 TABLES = """
     feature_usage, feature_usage_events, feature_usage_archive, feature_usage_events_archive,
-    feature_usage_archived_keys, feature_usage_archive_runs
+    feature_usage_archived_keys, feature_usage_archive_runs, feature_usage_days,
+    feature_usage_user_days, feature_usage_counted_months, feature_usage_refusals
 """
 # What must stay the same, wherever it is: by month and feature uses, events and their quantity.
 TOTALS = """

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 
 from sentinel.accounts.admin import ONE_LINE, RecordAdmin
+from sentinel.counters.admin import ReadOnlyAdmin
 from usage.archiving import admin as archive_admin  # noqa: F401 (its pages)
-from usage.filters import FeatureFilter
-from usage.forms import CorrectionForm, FeatureChoice
+from usage.filters import FeatureFilter, PlanFilter
+from usage.forms import CorrectionForm, FeatureChoice, LimitLineForm
+from usage.gating.models import FeatureRefusal
 from usage.limit_models import LimitOverride, PlanLimit, PlanTrial
 from usage.models import FeatureUsage, FeatureUsageEvent
 
@@ -52,6 +54,10 @@ class PlanLimitAdmin(UsageAdmin):
     ordering = ("feature", "plan__price_cents")
     fixed_fields = ("feature", "plan")
     add_fields = ("feature", "plan", "usage_limit", "per", "tier")
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Name the fields of each line."""
+        return super().get_changelist_form(request, form=LimitLineForm, **kwargs)
 
 
 @admin.register(LimitOverride)
@@ -105,7 +111,7 @@ class FeatureUsageAdmin(CountedAdmin):
     """What was used in each month, the newest first."""
 
     list_display = ("user", "feature", "usage_count", "period_start", "updated_at")
-    list_filter = (FeatureFilter, "period_start")
+    list_filter = (FeatureFilter, "user__plan", "period_start")
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         """Nobody may: a month is counted from events."""
@@ -132,3 +138,13 @@ class FeatureUsageEventAdmin(CountedAdmin):
         """Say where the event comes from."""
         obj.source = "correction"
         super().save_model(request, obj, form, change)
+
+
+@admin.register(FeatureRefusal)
+class FeatureRefusalAdmin(ReadOnlyAdmin):
+    """What was refused on each day, the newest first."""
+
+    list_display = ("user_id", "feature", "plan", "refusals", "day", "last_at")
+    list_filter = (FeatureFilter, PlanFilter, "day")
+    search_fields = ("user_id__exact",)
+    search_help_text = "The number of a user, who may be gone"

@@ -6,9 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
-from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextInputWidget
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminSplitDateTimeWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from usage.features import FEATURES
 from usage.models import FeatureUsage, FeatureUsageEvent
@@ -19,7 +23,19 @@ class FeatureChoice(forms.ChoiceField):
 
     def __init__(self, **kwargs: Any) -> None:
         names = [(feature.name, f"{feature.title} ({feature.name})") for feature in FEATURES]
-        super().__init__(choices=[("", "---------"), *names], **kwargs)
+        super().__init__(
+            choices=[("", "Choose a feature"), *names], widget=UnfoldAdminSelectWidget, **kwargs
+        )
+
+
+class LimitLineForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A line of the price list, edited in the list: there are no labels beside its fields."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            of = f"{self.instance.feature}, {self.instance.plan_id}"
+            field.widget.attrs["aria-label"] = f"{field.label} of {of}"
 
 
 class CorrectionForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -27,11 +43,11 @@ class CorrectionForm(forms.ModelForm):  # type: ignore[type-arg]
 
     occurred_at = forms.SplitDateTimeField(
         required=False,
-        widget=AdminSplitDateTime,
+        widget=UnfoldAdminSplitDateTimeWidget,
         help_text="It counts in this month, in UTC. Empty: now.",
     )
     reason = forms.CharField(
-        widget=AdminTextInputWidget, help_text="Counts of a lifetime stay as they are."
+        widget=UnfoldAdminTextInputWidget, help_text="Counts of a lifetime stay as they are."
     )
 
     class Meta:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.core.validators import MinLengthValidator
 from django.db import models
 from django.db.models import Q
@@ -19,6 +20,7 @@ from usage.archiving.models import (  # noqa: F401 (so that Django finds them)
     FeatureUsageSummary,
 )
 from usage.arguments import LONGEST_KEY, REFUND_KEY
+from usage.gating.models import FeatureRefusal  # noqa: F401 (so that Django finds it)
 from usage.limit_models import LimitOverride, PlanLimit, PlanTrial  # noqa: F401 (so that Django finds them)
 
 MONTH = "coalesce(adopted_period, (date_trunc('month', occurred_at AT TIME ZONE 'UTC'))::date)"
@@ -139,6 +141,13 @@ class FeatureUsageEvent(models.Model):
         indexes = (
             models.Index(
                 fields=["user", "feature", "period_start"], name="idx_feature_usage_events_month"
+            ),
+            # For the count of a month's days: events lie in the order of time, or nearly so.
+            BrinIndex(
+                fields=["period_start"],
+                name="idx_usage_events_period_brin",
+                autosummarize=True,
+                pages_per_range=32,
             ),
         )
         triggers = (

@@ -20,9 +20,17 @@ from sentinel.accounts.factories import (
     seeded_random,
 )
 from sentinel.accounts.models import Plan, User, UserUsage
+from sentinel.demo.audit_history import add_audit_history
+from sentinel.demo.usage_history import (
+    add_own_limits,
+    add_refusals,
+    add_usage,
+    archive_old_months,
+    refresh_figures,
+)
 from threads.factories import build_conversation
 from threads.models import ChatMessage, ChatThread
-from usage.factories import FeatureUsageEventFactory
+from usage.archiving.models import FeatureUsageEventArchive
 from usage.models import FeatureUsageEvent
 
 if TYPE_CHECKING:
@@ -32,6 +40,7 @@ DEFAULT_THREADS = 300  # a few pages of the admin's list
 DEFAULT_SEED = 2024
 THREADS_A_USER = 6
 FEWEST_USERS = 12
+EVERY_PLAN = ("FREE", "PRO", "BUSINESS", "ENTERPRISE")  # of the oldest accounts
 BATCH = 2_000  # rows a statement: its text stays below a megabyte or so
 
 # A free account has three messages in a lifetime, and no trips; the others stop at these.
@@ -40,7 +49,8 @@ LENGTHS = {0: 2, 2: 8, 4: 16, 6: 18, 8: 16, 10: 12, 14: 10, 20: 8, 27: 6, 40: 4}
 MOST_DESTINATIONS_ON_PRO = 5
 ARCHIVED, DELETED, BRIEFED, MALFORMED = 0.12, 0.06, 0.08, 0.05  # shares
 TRIPS_A_THREAD = 0.4
-USES_A_THREAD = 4
+USES_A_THREAD = 12
+FEW = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +89,12 @@ def seed_demo(
                 users = _add_users(max(FEWEST_USERS, threads // THREADS_A_USER), now=now)
                 _add_threads(threads, users=users, now=now)
                 _add_itineraries(round(threads * TRIPS_A_THREAD), users=users, now=now)
-                _add_uses(threads * USES_A_THREAD, users=users, now=now)
+                add_usage(threads * USES_A_THREAD, users=users, now=now)
+                add_own_limits(users, now=now)
+                add_refusals(users, now=now)
+                add_audit_history(_longest_threads(users), now=now)
+            archive_old_months(now=now)
+            refresh_figures(now=now)
         return count_demo_data(added=added)
 
 
@@ -96,7 +111,8 @@ def count_demo_data(*, added: bool) -> DemoData:
         threads=ChatThread.objects.filter(user__in=users).count(),
         messages=ChatMessage.objects.filter(thread__user__in=users).count(),
         itineraries=TravelItinerary.objects.filter(user__in=users).count(),
-        uses=FeatureUsageEvent.objects.filter(user__in=users).count(),
+        uses=FeatureUsageEvent.objects.filter(user__in=users).count()
+        + FeatureUsageEventArchive.objects.filter(user_id__in=users).count(),
         added=added,
     )
 
@@ -111,8 +127,8 @@ def _add_users(number: int, *, now: datetime) -> list[User]:
     """Add users, the oldest first, each with a month of its own."""
     users = [UserFactory.build(now=now, __sequence=index) for index in range(number)]
     users.sort(key=lambda user: user.created_at)
-    if all(user.plan_id == "FREE" for user in users):
-        users[-1].plan_id = "PRO"  # somebody must have the threads that a free account may not
+    for user, plan in zip(users, EVERY_PLAN, strict=False):
+        user.plan_id = plan
     User.objects.bulk_create(users)
     plans = Plan.objects.in_bulk()
     UserUsage.objects.bulk_create(
@@ -140,6 +156,12 @@ def _add_threads(number: int, *, users: list[User], now: datetime) -> None:
     ChatThread.objects.filter(user__in=users).update(
         updated_at=Coalesce(Subquery(said.values("created_at")[:1]), "created_at")
     )
+
+
+def _longest_threads(users: list[User]) -> list[ChatThread]:
+    """Return a few threads with the most messages."""
+    threads = ChatThread.objects.filter(user__in=users)
+    return list(threads.order_by("-thread_messages_count", "id")[:FEW])
 
 
 def _beginning(conversation: tuple[ChatThread, list[ChatMessage]]) -> datetime:
@@ -176,14 +198,3 @@ def _add_itineraries(number: int, *, users: list[User], now: datetime) -> None:
     ]
     trips.sort(key=lambda trip: trip.created_at)
     TravelItinerary.objects.bulk_create(trips, batch_size=BATCH)
-
-
-def _add_uses(number: int, *, users: list[User], now: datetime) -> None:
-    """Add uses of features, the oldest first. The database counts the months."""
-    paying = [user for user in users if user.plan_id != "FREE"]
-    events = [
-        FeatureUsageEventFactory.build(user=user, now=now)
-        for user in randgen.choices(paying, k=number)
-    ]
-    events.sort(key=lambda event: event.occurred_at)
-    FeatureUsageEvent.objects.bulk_create(events, batch_size=BATCH)

@@ -25,6 +25,7 @@ from tests.archiving import (
 )
 from tests.import_files import write
 from tests.rows import execute, new_user
+from tests.usage_reports import refuse
 from usage.archiving.erasing import erase_usage, find_usage
 from usage.archiving.export_file import ExportError
 from usage.archiving.restoring import restore_month
@@ -243,6 +244,8 @@ def test_an_import_does_not_count_an_archived_key_again(tmp_path: Path) -> None:
 
 def test_a_person_s_usage_is_erased_wherever_it_is() -> None:
     person, other = use_for_a_year(users=2)
+    for user in (person, other):
+        refuse(user, day="2020-01-01")
     run_archive()
     others = f"SELECT count(*), sum(usage_count) FROM {{}} WHERE user_id = {other}"
     before = [execute(others.format(t)) for t in ("feature_usage", "feature_usage_archive")]
@@ -250,10 +253,12 @@ def test_a_person_s_usage_is_erased_wherever_it_is() -> None:
     assert (found.rows, found.events, found.archived_rows, found.archived_events, found.keys) == (
         (14, 28, 10, 20, 20)
     )
+    assert found.refusals == 1
     execute(f"DELETE FROM users WHERE id = {person}")
     erased = erase_usage(person)
     assert (erased.rows, erased.archived_rows, erased.keys) == (0, 10, 20)
     assert find_usage(person).nothing
+    assert execute("SELECT user_id FROM feature_usage_refusals") == [(other,)]
     assert [execute(others.format(t)) for t in ("feature_usage", "feature_usage_archive")] == before
     assert_exact()
 

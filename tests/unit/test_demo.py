@@ -85,7 +85,8 @@ def development(settings: Settings) -> None:
 def test_the_demo_data_is_made_once_whatever_is_asked_for_later() -> None:
     made = seed_demo(threads=THREADS, now=NOW)
     assert made.added
-    assert (made.threads, made.itineraries, made.uses) == (THREADS, 16, 4 * THREADS)
+    assert (made.threads, made.itineraries) == (THREADS, 16)
+    assert made.uses > 12 * THREADS
     found = seed_demo(threads=THREADS + 5, seed=8, now=datetime.now(UTC))
     assert not found.added
     assert (found.users, found.threads, found.messages, found.itineraries) == (
@@ -172,8 +173,7 @@ def test_the_counters_are_shown_in_the_admin_and_cannot_be_written(
         row = model.objects.all()[0]
         page = admin_client.get(reverse(f"{name}_change", args=[row.pk]))
         assert not counters & set(page.context["adminform"].form.fields)
-        for counter in counters:
-            assert f"field-{counter}" in page.content.decode()
+        assert counters <= set(page.context["adminform"].readonly_fields)
 
 
 @pytest.mark.django_db

@@ -40,7 +40,7 @@ class ArchivedAdmin(ReadOnlyAdmin):
 
     show_full_result_count = False
     list_select_related = ("run",)
-    list_filter = (FeatureFilter,)
+    list_filter = (FeatureFilter, "period_start")
 
 
 @admin.register(FeatureUsageArchive)

@@ -26,6 +26,7 @@ class ErasedUsage:
         archived_rows: months in the archive.
         archived_events: their events.
         keys: idempotency keys of archived events.
+        refusals: rows of uses that were refused, one for each day, feature and plan.
     """
 
     user_id: int
@@ -34,11 +35,13 @@ class ErasedUsage:
     archived_rows: int
     archived_events: int
     keys: int
+    refusals: int
 
     @property
     def nothing(self) -> bool:
         """Whether nothing is known of the person's usage."""
-        return not (self.rows or self.events or self.archived_rows or self.keys)
+        known = (self.rows, self.events, self.archived_rows, self.keys, self.refusals)
+        return not any(known)
 
 
 def find_usage(user_id: int, *, using: str = DEFAULT_DB_ALIAS) -> ErasedUsage:
@@ -67,7 +70,7 @@ def erase_usage(user_id: int, *, using: str = DEFAULT_DB_ALIAS) -> ErasedUsage:
         connections[using].cursor() as cursor,
     ):
         erased = _count(cursor, user_id)
-        for name in ("erase_ledger", "erase_archive", "erase_keys"):
+        for name in ("erase_ledger", "erase_archive", "erase_keys", "erase_refusals"):
             cursor.execute(queries[name], {"user": user_id})
     return erased
 
@@ -80,6 +83,7 @@ def _count(cursor: CursorWrapper, user_id: int) -> ErasedUsage:
     rows, events = ask("count_ledger")
     archived_rows, archived_events = ask("count_archive")
     [keys] = ask("count_keys")
+    [refusals] = ask("count_refusals")
     return ErasedUsage(
         user_id=user_id,
         rows=rows,
@@ -87,4 +91,5 @@ def _count(cursor: CursorWrapper, user_id: int) -> ErasedUsage:
         archived_rows=archived_rows,
         archived_events=int(archived_events),
         keys=keys,
+        refusals=refusals,
     )

@@ -9,11 +9,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from django.db import Error, OperationalError, connection, transaction
+from django.utils import timezone
 from psycopg.pq import TransactionStatus
 
 from usage.admission import use_feature
 from usage.arguments import LARGEST
 from usage.errors import UsageError
+from usage.gating.counting import count_refusal
 from usage.gating.refusals import (
     FeatureDeniedError,
     LimitUncheckedError,
@@ -180,6 +182,9 @@ def _refuse(
         shadow=shadow,
     )
     if not shadow:
+        count_refusal(
+            user_id=user_id, feature=gate.feature.name, plan=came.plan, now=timezone.now()
+        )
         raise FeatureDeniedError(refusal)
 
 

@@ -6,8 +6,11 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from django.utils import timezone
+
 from usage.admission import Admission, use_feature
 from usage.gating.checks import TRACKING_FAILED
+from usage.gating.counting import count_refusal
 from usage.gating.refusals import (
     FeatureDeniedError,
     LimitUncheckedError,
@@ -86,6 +89,9 @@ def require_use(
             shadow=came.admitted,
         )
         if not came.admitted:
+            count_refusal(
+                user_id=user_id, feature=feature, plan=came.plan, now=now or timezone.now()
+            )
             raise FeatureDeniedError(refusal)
     return came
 

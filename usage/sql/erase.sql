@@ -1,4 +1,4 @@
--- What is known of a person's usage, wherever it is. Three queries count, three delete.
+-- What is known of a person's usage, wherever it is. Four queries count, four delete.
 
 
 -- name: count_ledger
@@ -20,6 +20,10 @@ SELECT count(*), coalesce(sum(counted.events), 0)
 
 -- name: count_keys
 SELECT count(*) FROM public.feature_usage_archived_keys WHERE user_id = %(user)s
+
+
+-- name: count_refusals
+SELECT count(*) FROM public.feature_usage_refusals WHERE user_id = %(user)s
 
 
 -- name: erase_ledger
@@ -45,3 +49,7 @@ DELETE FROM public.feature_usage_events_archive AS event
 
 -- name: erase_keys
 DELETE FROM public.feature_usage_archived_keys WHERE user_id = %(user)s
+
+
+-- name: erase_refusals
+DELETE FROM public.feature_usage_refusals WHERE user_id = %(user)s

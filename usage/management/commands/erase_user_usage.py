@@ -21,7 +21,8 @@ class Command(ConsoleCommand):
         "Erase what is known of a person's usage. An account that is deleted takes its usage in "
         "the ledger along, and leaves what was archived under its number, which names nobody any "
         "more: this erases that too, with the idempotency keys, which somebody else may have made "
-        "of names. Delete the account first: one that is still there counts from zero again. "
+        "of names, and with what was refused. Delete the account first: one that is still there "
+        "counts from zero again. "
         "Files that were exported and backups are not reached: delete or edit those by hand."
     )
     examples = """\
@@ -56,6 +57,7 @@ class Command(ConsoleCommand):
             [
                 ("ledger", erased.rows, erased.events, 0),
                 ("archive", erased.archived_rows, erased.archived_events, erased.keys),
+                ("refused", erased.refusals, 0, 0),
             ],
         )
         if options["dry_run"]:
