@@ -76,6 +76,26 @@ class Configuration(BaseSettings):
         description="Whether each process renames the log when it is full. Off where logrotate "
         "does that, as it should for many processes.",
     )
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        validation_alias="SENTINEL_PROXIES",
+        description="How many reverse proxies of ours a request passes: what they say of its "
+        "address and of HTTPS is believed. None: anybody could say it.",
+    )
+    jobs_database_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="SENTINEL_JOBS_DATABASE_URL",
+        description="The database's address for audits and repairs that are started in the admin, "
+        "where the application's own role may not write their records: see print_grants.",
+    )
+    citus: bool = Field(
+        default=False,
+        validation_alias="SENTINEL_CITUS",
+        description="Whether manage.py check tells what would stand in the way of distributing the "
+        "tables with Citus. Off: on one machine it is nobody's business.",
+    )
     monitor_url: HttpUrl | None = Field(
         default=None,
         validation_alias="SENTINEL_MONITOR_URL",
@@ -92,6 +112,11 @@ class Configuration(BaseSettings):
     def database_address(self) -> str | None:
         """The database's address with its password, or None for the embedded server."""
         return None if self.database_url is None else self.database_url.get_secret_value()
+
+    @property
+    def jobs_database_address(self) -> str | None:
+        """The database's address for jobs, with its password; None where it is the same."""
+        return None if self.jobs_database_url is None else self.jobs_database_url.get_secret_value()
 
     @model_validator(mode="after")
     def _require_secrets_in_production(self) -> Configuration:

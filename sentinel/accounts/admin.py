@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.contrib.admin.widgets import AdminTextInputWidget
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
 from django.db import models
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from sentinel.accounts.forms import (
+    DOCUMENT_AREA,
     IndentedJSONField,
     UserAddForm,
     UserEditForm,
     UserPasswordForm,
 )
 from sentinel.accounts.models import Plan, User, UserUsage
+from sentinel.long_lists import LongListAdmin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,14 +27,16 @@ if TYPE_CHECKING:
     from django import forms
     from django.http import HttpRequest
 
-ONE_LINE: dict[Any, dict[str, Any]] = {models.TextField: {"widget": AdminTextInputWidget}}
+VIEW_EMAILS = "dashboards.view_emails"
+ONE_LINE: dict[Any, dict[str, Any]] = {models.TextField: {"widget": UnfoldAdminTextInputWidget}}
 
 
-class RecordAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class RecordAdmin(LongListAdmin):
     """Pages of a table that is large, has defaults of its own, and has other writers than us."""
 
-    show_full_result_count = False  # one count of the table less
-    formfield_overrides = {models.JSONField: {"form_class": IndentedJSONField}}  # noqa: RUF012
+    formfield_overrides = {  # noqa: RUF012
+        models.JSONField: {"form_class": IndentedJSONField, "widget": DOCUMENT_AREA}
+    }
 
     #: What the form for a new record asks for. The rest is left to the database's defaults, which
     #: an empty field of the form would override.
@@ -66,6 +72,14 @@ class RecordAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         obj.save(update_fields=columns.intersection(form.changed_data))
 
 
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, LongListAdmin):
+    """Groups of staff, and what each may do."""
+
+
 @admin.register(Plan)
 class PlanAdmin(RecordAdmin):
     """Plans, and what they cost."""
@@ -95,8 +109,8 @@ class UserAdmin(RecordAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     add_form = UserAddForm
     change_password_form = UserPasswordForm
     list_display = (
+        "__str__",
         "email",
-        "name",
         "plan",
         "is_trial",
         "is_active",
@@ -177,6 +191,21 @@ class UserAdmin(RecordAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         ),
     )
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Leave the emails out for those who may not see them."""
+        columns = super().get_list_display(request)
+        return columns if _may_see_emails(request) else [*filter("email".__ne__, columns)]
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Leave the email out for those who may not see it."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if _may_see_emails(request):
+            return fieldsets
+        return [
+            (title, options | {"fields": [*filter("email".__ne__, options["fields"])]})
+            for title, options in fieldsets
+        ]
+
 
 @admin.register(UserUsage)
 class UserUsageAdmin(RecordAdmin):
@@ -191,7 +220,17 @@ class UserUsageAdmin(RecordAdmin):
     add_fields = ("user", "email")
     formfield_overrides = RecordAdmin.formfield_overrides | ONE_LINE
 
+    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> Any:
+        """Leave the email out for those who may not see it."""
+        fields = super().get_fields(request, obj)
+        return fields if _may_see_emails(request) else [*filter("email".__ne__, fields)]
+
     def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> Any:
         """Fix the user of a row that exists: it is the key."""
         fields = super().get_readonly_fields(request, obj)
         return fields if obj is None else ("user", *fields)
+
+
+def _may_see_emails(request: HttpRequest) -> bool:
+    """Tell whether somebody may see emails: by a permission of its own, or since they edit them."""
+    return request.user.has_perm(VIEW_EMAILS) or request.user.has_perm("accounts.change_user")

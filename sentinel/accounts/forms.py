@@ -6,24 +6,27 @@ import json
 from typing import Any
 
 from django import forms
-from django.contrib.admin.widgets import AdminEmailInputWidget
 from django.contrib.auth.forms import (
-    AdminPasswordChangeForm,
-    AdminUserCreationForm,
     ReadOnlyPasswordHashField,
     ReadOnlyPasswordHashWidget,
     UserChangeForm,
 )
 from django.contrib.auth.hashers import is_password_usable
 from django.forms.fields import InvalidJSONInput
+from unfold.forms import AdminPasswordChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminTextareaWidget
 
 from sentinel.accounts.models import User
+
+DOCUMENT_AREA = UnfoldAdminTextareaWidget(
+    attrs={"rows": 12, "cols": 100, "spellcheck": "false", "dir": "auto"}
+)
 
 
 class IndentedJSONField(forms.JSONField):
     """A JSON document, one entry a line, in the alphabet that it was written in."""
 
-    widget = forms.Textarea(attrs={"rows": 20, "cols": 100, "spellcheck": "false"})
+    widget = DOCUMENT_AREA
     empty_values = [None, ""]  # noqa: RUF012 (as Django's own) an empty object is a document too
 
     def prepare_value(self, value: Any) -> Any:
@@ -36,8 +39,11 @@ class IndentedJSONField(forms.JSONField):
 class PasswordStateWidget(ReadOnlyPasswordHashWidget):
     """Tells whether there is a password, and leads to the page that changes it.
 
-    Django's own looks the hash up among its hashers, which do not know Werkzeug's format.
+    Django's own looks the hash up among its hashers, which do not know Werkzeug's format, and the
+    theme's leads nowhere.
     """
+
+    template_name = "accounts/password_state.html"
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         """See `Widget.get_context`."""
@@ -48,14 +54,14 @@ class PasswordStateWidget(ReadOnlyPasswordHashWidget):
         return context
 
 
-class UserAddForm(AdminUserCreationForm):  # type: ignore[type-arg]
+class UserAddForm(UserCreationForm):
     """A new account: email and password. Everything else has a default in the database."""
 
     class Meta:
         model = User
         fields = ("email",)
         field_classes = {"email": forms.EmailField}  # noqa: RUF012 (as Django's own forms)
-        widgets = {"email": AdminEmailInputWidget}  # noqa: RUF012
+        widgets = {"email": UnfoldAdminEmailInputWidget}  # noqa: RUF012
 
 
 class UserEditForm(UserChangeForm):  # type: ignore[type-arg]
@@ -70,10 +76,10 @@ class UserEditForm(UserChangeForm):  # type: ignore[type-arg]
         model = User
         fields = "__all__"
         field_classes = {"email": forms.EmailField}  # noqa: RUF012 (as Django's own forms)
-        widgets = {"email": AdminEmailInputWidget}  # noqa: RUF012
+        widgets = {"email": UnfoldAdminEmailInputWidget}  # noqa: RUF012
 
 
-class UserPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]
+class UserPasswordForm(AdminPasswordChangeForm):
     """A new password, or none. Writes that column alone.
 
     Computing the hash takes long enough for the existing application to count a message

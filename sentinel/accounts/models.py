@@ -154,7 +154,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         )
 
     def __str__(self) -> str:
-        return self.email
+        # As lists and logs show it: the email is a column of its own, for those who may see it.
+        return self.name or (f"user {self.pk}" if self.pk else "a new user")
 
     def get_full_name(self) -> str:
         """Return the customer's name, or the email where there is none."""

@@ -8,6 +8,7 @@ from django.contrib import admin
 
 from sentinel.counters.models import CounterAudit, CounterRepair, CounterRepairRun
 from sentinel.counters.registry import declared_counters
+from sentinel.long_lists import LongListAdmin
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
@@ -29,10 +30,8 @@ class CounterFilter(admin.SimpleListFilter):
         return queryset.filter(counter=self.value()) if self.value() else queryset
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnlyAdmin(LongListAdmin):
     """Records that nobody writes by hand."""
-
-    show_full_result_count = False  # one count of the table less
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 (Django's signature)
         """See `ModelAdmin.has_add_permission`."""
@@ -59,9 +58,14 @@ class CounterAuditAdmin(ReadOnlyAdmin):
         "rows_in_drift",
         "largest_drift",
         "summed_drift",
-        "seconds",
+        "duration",
     )
     list_filter = (CounterFilter, "exact", "audited_at")
+
+    @admin.display(description="seconds", ordering="seconds")
+    def duration(self, audit: CounterAudit) -> str:
+        """Return how long the audit took, to hundredths of a second."""
+        return f"{audit.seconds:.2f}"
 
 
 @admin.register(CounterRepairRun)

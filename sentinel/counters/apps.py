@@ -13,7 +13,9 @@ class CountersConfig(AppConfig):
     def ready(self) -> None:
         """See `AppConfig.ready`."""
         from sentinel.counters.checks import register_checks
+        from sentinel.counters.citus_checks import register_citus_checks
         from sentinel.counters.registry import register_guards
 
         register_guards()
         register_checks()
+        register_citus_checks()

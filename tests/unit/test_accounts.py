@@ -15,6 +15,7 @@ from django.core.management import call_command
 from django.db import connection, models
 from django.db.models.functions import TruncMonth
 from django.forms import CheckboxInput
+from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from werkzeug.security import check_password_hash, generate_password_hash
@@ -86,7 +87,8 @@ def test_a_password_that_is_set_here_is_verified_by_werkzeug() -> None:
 @pytest.mark.django_db
 def test_logging_in_never_rewrites_a_hash() -> None:
     user = make_user()
-    found = authenticate(username="ada@example.org", password="correct horse")
+    request = RequestFactory().post("/")
+    found = authenticate(request, username="ada@example.org", password="correct horse")
     assert found == user
     stored = User.objects.values_list("password", flat=True).get(pk=user.pk)
     assert stored == user.password, (
@@ -349,8 +351,25 @@ def test_staff_who_may_only_look_see_no_hash(client: Client) -> None:
     client.force_login(clerk)
     user = make_user()
     shown = client.get(page(User, "change", user.pk)).content.decode()
-    assert "ada@example.org" in shown
     assert user.password not in shown
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("permission", ["view_emails", "change_user", "view_userusage"])
+def test_emails_are_for_those_who_may_see_or_change_them(client: Client, permission: str) -> None:
+    clerk = make_user("clerk@example.net", is_staff=True)
+    looking = {"view_user", "view_userusage", permission}
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=looking))
+    client.force_login(clerk)
+    user = make_user()
+    UserUsage.objects.create(user=user, email=user.email)
+    for address in (
+        page(User, "changelist"),
+        page(User, "change", user.pk),
+        page(UserUsage, "change", user.pk),
+    ):
+        shown = "ada@example.org" in client.get(address).content.decode()
+        assert shown == (permission != "view_userusage"), address
 
 
 @pytest.mark.django_db

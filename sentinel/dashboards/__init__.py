@@ -1,0 +1,1 @@
+"""Pages of the admin that show usage, and the health of the counters."""
