@@ -1,1 +1,1 @@
-"""What counting costs, against doing without. Run by `make bench`."""
+"""What counting costs, against what a user would do instead. Run by `make bench`."""

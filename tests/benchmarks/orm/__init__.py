@@ -1,0 +1,1 @@
+"""Peers that are written with Django's ORM: signals, F(), and django-computedfields."""
