@@ -262,7 +262,10 @@ def test_only_values_of_one_size_are_bars() -> None:
 @pytest.fixture
 def database(db: None) -> psycopg.Connection[tuple[object, ...]]:
     """The test's connection, whose transaction is rolled back at the end."""
-    django_connection.ensure_connection()
+    # It begins with the first statement. Before that, what psycopg calls a transaction would be
+    # one of its own, and be committed.
+    with django_connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
     return django_connection.connection
 
 
