@@ -65,7 +65,7 @@ def judge(report: dict[str, Any]) -> tuple[int, list[str]]:
     if skipped:
         lines.append(
             f"pip-audit: SKIPPED {len(skipped)} packages, of which PyPI's vulnerability service has"
-            f" no answer: {', '.join(skipped[:3])}, ... Run it where https://pypi.org is reached."
+            f" no answer: {', '.join(skipped[:3])}, ... Run it where it is reached."
         )
     return 1 if vulnerable else 0, lines
 

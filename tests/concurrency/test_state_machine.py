@@ -164,7 +164,7 @@ def test_any_sequence_of_writes_leaves_the_counters_true(rows: Rows) -> None:
     run_state_machine_as_test(
         machine_of(rows),
         settings=settings(
-            max_examples=40,
+            max_examples=25,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),
