@@ -25,6 +25,7 @@ from sentinel.counters.status import (
     add_status_line,
     report_status,
 )
+from tests.dashboards.jobs import add_audit
 from tests.rows import execute
 
 if TYPE_CHECKING:
@@ -38,16 +39,7 @@ THREADS = "chat_threads.thread_messages_count"
 
 
 def record(counter: str, *, at: datetime = NIGHT, rows_in_drift: int = 0) -> None:
-    CounterAudit.objects.create(
-        counter=counter,
-        audited_at=at,
-        exact=not rows_in_drift,
-        rows_checked=1_000,
-        rows_in_drift=rows_in_drift,
-        largest_drift=rows_in_drift,
-        summed_drift=rows_in_drift,
-        seconds=0.5,
-    )
+    add_audit(counter=counter, at=at, rows_in_drift=rows_in_drift)
 
 
 @pytest.fixture
