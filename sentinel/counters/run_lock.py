@@ -39,6 +39,23 @@ class RunLock:
         return self.connection.is_usable()
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunLockHolder:
+    """Who holds the lock of a run.
+
+    Attributes:
+        pid: the server's process.
+        user: its role; ? where this role may not know.
+        host: where it is connected from.
+        seconds: how long it has held the lock; None where this role may not know.
+    """
+
+    pid: int
+    user: str
+    host: str
+    seconds: float | None
+
+
 @contextmanager
 def hold_run_lock(name: str, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[RunLock | None]:
     """Keep other runs of this name out of the database; None where one is at work already."""
@@ -57,3 +74,14 @@ def hold_run_lock(name: str, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[RunLo
         with suppress(Error):
             connection.rollback()
         connection.close()
+
+
+def find_holder(name: str, *, using: str = DEFAULT_DB_ALIAS) -> RunLockHolder | None:
+    """Return who holds the lock of this name; None where nobody does. The lock is not taken."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(named_queries("run_lock")["find_holder"], [name])
+        found = cursor.fetchone()
+    if found is None:
+        return None
+    pid, user, host, seconds = found
+    return RunLockHolder(pid=pid, user=user, host=host, seconds=seconds)

@@ -10,9 +10,10 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
+from sentinel.counters.run_lock import find_holder
 from sentinel.dashboards.job_models import CounterJob, JobKind, JobState
 
 if TYPE_CHECKING:
@@ -24,20 +25,6 @@ if TYPE_CHECKING:
 START_GRACE = timedelta(minutes=1)  # Python and Django start in seconds, on a busy machine too
 NOT_STARTED = "Its process did not begin. The server's log tells why."
 VANISHED = "Its process was ended. What it had committed stays; it can be asked for again."
-
-# Whether a process holds the lock of a job. It is looked up and not tried: who tries it takes it,
-# if only for a moment, and the process that comes just then finds it taken.
-LOCK_IS_HELD = """
-SELECT EXISTS (
-    SELECT
-      FROM pg_catalog.pg_locks AS held
-      JOIN pg_catalog.pg_database AS ours ON ours.oid = held.database
-     WHERE ours.datname = current_database()
-       AND held.locktype = 'advisory'
-       AND held.objsubid = 1
-       AND held.granted
-       AND (held.classid::bigint << 32) | held.objid::bigint = hashtextextended(%s, 0))
-"""
 
 
 class JobUnderWayError(Exception):
@@ -114,7 +101,7 @@ def start_job(job: CounterJob) -> None:
 
 def reason_of_loss(job: CounterJob, *, now: datetime) -> str:
     """Return why nothing more will come of a job that has not ended; empty where something may."""
-    if job.ended or _lock_is_held(job):
+    if job.ended or find_holder(lock_name(job)) is not None:
         return ""
     # It may have ended in the moment between the reading of its row and of its lock.
     current = CounterJob.objects.filter(pk=job.pk, ended_at=None).first()
@@ -130,13 +117,6 @@ def end_job(job: CounterJob, *, state: JobState, summary: str, exact: bool | Non
     CounterJob.objects.filter(pk=job.pk, ended_at=None).update(
         state=state, ended_at=Now(), summary=summary, exact=exact
     )
-
-
-def _lock_is_held(job: CounterJob) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK_IS_HELD, [lock_name(job)])
-        [(held,)] = cursor.fetchall()
-    return bool(held)
 
 
 def _forget_old_jobs(*, now: datetime) -> None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.db import connections
 
-from sentinel.counters.run_lock import hold_run_lock
-from sentinel.migrating.blockers import QUERIES
+from sentinel.counters.run_lock import find_holder, hold_run_lock
 from sentinel.migrating.patience import PATIENCE, Patience, retry
 from sentinel.migrating.schema_editor import PatientSchemaEditor
 
@@ -103,13 +102,10 @@ def _alone(using: str, tell: Callable[[str], None], longest_wait: float) -> Iter
 
 
 def _describe_deployer(using: str) -> str:
-    with connections[using].cursor() as cursor:
-        cursor.execute(QUERIES["find_deployer"], [LOCK])
-        found = cursor.fetchone()
+    found = find_holder(LOCK, using=using)
     if found is None:
         return "Another deployer was at work until just now."
-    pid, user, host, seconds = found
     return (
-        f"Another deployer is at work: process {pid} of the server, role {user}, from {host}, "
-        f"for {seconds:,.0f} s."
+        f"Another deployer is at work: process {found.pid} of the server, role {found.user}, from "
+        f"{found.host}, for {found.seconds or 0:,.0f} s."
     )

@@ -29,18 +29,3 @@ SELECT coalesce((SELECT string_agg(DISTINCT near.relation::regclass::text, ', ')
    AND NOT waiting.granted
  ORDER BY blocker.xact_start NULLS LAST, blocker.pid
  LIMIT 3
-
-
--- name: find_deployer
--- Who holds the lock of that name.
-SELECT holder.pid,
-       coalesce(holder.usename, '?'),
-       coalesce(host(holder.client_addr), 'this machine'),
-       extract(epoch FROM clock_timestamp() - holder.xact_start)::float8
-  FROM pg_locks AS held
-  JOIN pg_stat_activity AS holder ON holder.pid = held.pid
- WHERE held.locktype = 'advisory'
-   AND held.granted
-   AND held.objsubid = 1
-   AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-   AND held.classid::bigint << 32 | held.objid::bigint = hashtextextended(%s, 0)
