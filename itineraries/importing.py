@@ -25,6 +25,7 @@ INSERT_ITINERARIES = """
 INSERT INTO travel_itineraries (user_id, itinerary_uuid, title, data)
 SELECT user_id, uuid, record ->> 'title', record -> 'data'
   FROM pg_temp.staged_records
+  JOIN pg_temp.staged_users USING (email)
  ORDER BY position
 ON CONFLICT (itinerary_uuid) DO NOTHING
 """

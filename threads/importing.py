@@ -33,6 +33,7 @@ WITH added AS (
     INSERT INTO chat_threads (user_id, thread_uuid, title, investigation_topic)
     SELECT user_id, uuid, record ->> 'title', record ->> 'topic'
       FROM pg_temp.staged_records
+      JOIN pg_temp.staged_users USING (email)
      ORDER BY position
     ON CONFLICT (thread_uuid) DO NOTHING
     RETURNING id, thread_uuid)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from sentinel.imports import RecordError, RecordKind
 from sentinel.imports.fields import quote, require_filled_text, require_text, require_whole_number
@@ -16,8 +15,6 @@ from usage.features import find_feature
 if TYPE_CHECKING:
     from sentinel.imports.fields import Record
 
-# Tells records of one file apart. The ledger itself knows an event by its user and key.
-NAMESPACE = UUID("5a3ae6b9-6a0e-4d5e-9f0c-0a64c9d0f2b7")
 # What lies outside is a slip of the pen, such as 0215 or a time in milliseconds.
 EARLIEST_YEAR, LATEST_YEAR = 2000, 2099
 # Events of one statement are summed before they touch a month: the more, the fewer writes to it.
@@ -37,9 +34,10 @@ INSERT INTO feature_usage_events
 SELECT user_id, record ->> 'feature', (record -> 'quantity')::integer,
        (record ->> 'occurred_at')::timestamptz, record ->> 'key', 'import'
   FROM pg_temp.staged_records AS staged
+  JOIN pg_temp.staged_users AS named USING (email)
  WHERE NOT EXISTS (SELECT  -- a key stays used when its event is archived
                      FROM feature_usage_archived_keys AS used
-                    WHERE used.user_id = staged.user_id
+                    WHERE used.user_id = named.user_id
                       AND used.idempotency_key = staged.record ->> 'key')
  ORDER BY position
 ON CONFLICT (user_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
@@ -87,7 +85,7 @@ def _check_moment(text: str) -> None:
 USAGE_EVENTS = RecordKind(
     rows="events",
     children=None,
-    namespace=NAMESPACE,
+    namespace=None,  # the ledger knows an event by its user and key
     check=check_event,
     drop_known=None,
     insert_rows=INSERT_EVENTS,

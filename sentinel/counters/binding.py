@@ -107,6 +107,11 @@ class BoundCounter:
         """A statement that has the triggers store the truth in rows which are locked."""
         return self.render("repair", "rewrite", keys=self.keys_among(among))
 
+    @property
+    def row_key(self) -> Composable:
+        """The key of a row of the parent, as the comparison has it."""
+        return SQL("{}.{}").format(Identifier(self.parent._meta.db_table), Identifier(self.key))
+
     def among(self, word: str, table: str, column: str, keys: Composable | None) -> Composable:
         """A condition that a column is one of some keys, after `word`; nothing without keys."""
         if keys is None:

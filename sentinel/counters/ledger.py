@@ -121,3 +121,8 @@ class LedgerTotal(BoundCounter):
     def rewrite(self, among: Composable) -> Composable:
         """See `BoundCounter.rewrite`."""
         return self.render("ledger", "rewrite_totals", is_among=self.is_among(among))
+
+    @property
+    def row_key(self) -> Composable:
+        """See `BoundCounter.row_key`."""
+        return self.render("ledger", "row_key")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from psycopg.sql import Composable
 
     from sentinel.counters.audit import CounterReport
-    from sentinel.counters.binding import BoundCounter
 
 RETENTION_DAYS = 90  # a quarter: longer than anybody looks for what made a counter drift
 FORGOTTEN_AT_ONCE = 10_000  # rows of a table; a fraction of a second
@@ -30,20 +29,6 @@ FORGOTTEN_AT_ONCE = 10_000  # rows of a table; a fraction of a second
 
 class RecordingError(Exception):
     """An audit could not be recorded; it holds all the same."""
-
-
-class RepairedRow(NamedTuple):
-    """A row that a repair made right.
-
-    Attributes:
-        key: its key as JSON.
-        before: the counter, then its mirrors, as they were.
-        after: the same, as they are now.
-    """
-
-    key: str
-    before: Sequence[int | None]
-    after: Sequence[int | None]
 
 
 def record_audits(
@@ -79,27 +64,9 @@ def record_audits(
         ) from error
 
 
-def record_batch(
-    cursor: CursorWrapper, counter: BoundCounter, rows: Sequence[RepairedRow], *, run: int
-) -> None:
-    """Keep what the rows of a batch were and are, as a part of the transaction under way."""
-    columns = counter.stored_columns
-    repairs = [
-        {
-            "key": json.loads(row.key),
-            "before": dict(zip(columns, row.before, strict=True)),
-            "after": dict(zip(columns, row.after, strict=True)),
-        }
-        for row in rows
-    ]
-    execute(
-        cursor,
-        "record_repairs",
-        run=Literal(run),
-        name=Literal(counter.name),
-        repairs=to_json(repairs),
-    )
-    execute(cursor, "count_batch", run=Literal(run), rows=Literal(len(rows)))
+def count_batch(cursor: CursorWrapper, *, run: int, rows: int) -> None:
+    """Keep that a batch was made, as a part of the transaction under way."""
+    execute(cursor, "count_batch", run=Literal(run), rows=Literal(rows))
 
 
 def forget_old_records(cursor: CursorWrapper, *, now: datetime, days: int | None = None) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import DatabaseError, connections, transaction
+from psycopg.sql import SQL, Identifier, Literal
 
 from sentinel.counters.binding import json_text
-from sentinel.counters.recording import RepairedRow, record_batch
+from sentinel.counters.recording import count_batch
 from sentinel.counters.statements import named_queries, render
 from sentinel.retries import (
     ATTEMPTS,
@@ -67,13 +67,6 @@ class BatchResult:
     skipped: tuple[SkippedRows, ...] = ()
 
 
-class _ComparedRow(NamedTuple):
-    key: str  # as JSON
-    stored: list[int | None]
-    actual: int
-    differs: bool
-
-
 def repair_batch(counter: BoundCounter, batch: Batch, *, run: int, using: str) -> BatchResult:
     """Repair rows, with patience for those who hold them.
 
@@ -109,28 +102,17 @@ def _write_batch(
     among = json_text(batch.keys)
     with connections[using].cursor() as cursor:
         _begin(cursor, counter, among)
-        cursor.execute(counter.lock_parents(among, skip_locked=skip_locked).as_string(None))
-        locked = [key for (key,) in cursor.fetchall()]
-        before = [row for row in _compare(cursor, counter, _array(locked)) if row.differs]
-        if before:
-            wrong = _array([row.key for row in before])
-            cursor.execute(counter.rewrite(wrong).as_string(None))
-        after = {row.key: row for row in _compare(cursor, counter, among)}
-        repaired = [
-            RepairedRow(key=row.key, before=row.stored, after=after[row.key].stored)
-            for row in before
-            if row.key in after and not after[row.key].differs
-        ]
-        record_batch(cursor, counter, repaired, run=run)
-    skipped = [
-        (STILL_WRONG if key in locked else LOCKED, key) for key, row in after.items() if row.differs
-    ]
+        lock = counter.lock_parents(among, skip_locked=skip_locked)
+        [locked] = _fetch(cursor, render("repair", "lock_batch", lock_parents=lock))
+        repaired, still_wrong = _fetch(cursor, _repair_query(counter, locked, run=run))
+        count_batch(cursor, run=run, rows=repaired)
+        skipped = [_skipped(still_wrong, STILL_WRONG)]
+        if skip_locked:
+            held = _without(batch.keys, locked)
+            [held_and_wrong] = _fetch(cursor, _compare_query(counter, "find_wrong", held))
+            skipped.append(_skipped(held_and_wrong, LOCKED))
     return BatchResult(
-        rows_repaired=len(repaired),
-        skipped=tuple(
-            SkippedRows(reason=reason, keys=tuple(json.loads(key) for _, key in rows))
-            for reason, rows in groupby(sorted(skipped), key=lambda pair: pair[0])
-        ),
+        rows_repaired=repaired, skipped=tuple(rows for rows in skipped if rows.keys)
     )
 
 
@@ -148,16 +130,53 @@ def _begin(cursor: CursorWrapper, counter: BoundCounter, among: Composable) -> N
         cursor.execute(named_queries("repair")["set_for_transaction"], [name, value])
 
 
-def _compare(cursor: CursorWrapper, counter: BoundCounter, among: Composable) -> list[_ComparedRow]:
-    query = render(
-        "repair",
-        "compare_batch",
-        comparison=counter.comparison(among),
-        differs=render("audit", "differs"),
+def _repair_query(counter: BoundCounter, locked: str, *, run: int) -> Composable:
+    def by_column(values: str) -> Composable:
+        """A JSON object with the values of an array."""
+        pairs = [
+            SQL("{}, {}.{}[{}]").format(
+                Literal(column), Identifier("came"), Identifier(values), Literal(place)
+            )
+            for place, column in enumerate(counter.stored_columns, start=1)
+        ]
+        return SQL("jsonb_build_object({})").format(SQL(", ").join(pairs))
+
+    return _compare_query(
+        counter,
+        "repair_batch",
+        locked,
+        rewrite=counter.rewrite(SQL("(SELECT coalesce(jsonb_agg(key), '[]') FROM wrong)")),
+        row_key=counter.row_key,
+        run=Literal(run),
+        before=by_column("before"),
+        after=by_column("after"),
     )
+
+
+def _compare_query(
+    counter: BoundCounter, name: str, keys: str, **words: Composable
+) -> Composable:
+    """A query about the rows with some keys, what is stored in them and what it should be."""
+    return counter.render(
+        "repair",
+        name,
+        comparison=counter.comparison(json_text(keys)),
+        differs=render("audit", "differs"),
+        **words,
+    )
+
+
+def _fetch(cursor: CursorWrapper, query: Composable) -> tuple[Any, ...]:
     cursor.execute(query.as_string(None))
-    return [_ComparedRow(*row) for row in cursor.fetchall()]
+    [row] = cursor.fetchall()
+    return tuple(row)
 
 
-def _array(keys: list[str]) -> Composable:
-    return json_text(f"[{','.join(keys)}]")
+def _skipped(keys: str, reason: str) -> SkippedRows:
+    return SkippedRows(keys=tuple(json.loads(keys)), reason=reason)
+
+
+def _without(keys: str, others: str) -> str:
+    """Return the keys of a JSON array that another one has not."""
+    left_out = {json.dumps(key) for key in json.loads(others)}
+    return json.dumps([key for key in json.loads(keys) if json.dumps(key) not in left_out])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
+from django.contrib.auth.base_user import BaseUserManager
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
@@ -13,6 +15,7 @@ from sentinel.imports.errors import RecordError
 
 Record = Mapping[str, Any]
 LONGEST_QUOTE = 60  # characters of a wrong value that a message repeats
+KNOWN_EMAILS = 20_000  # users come back, often on the next line; some 4 MB
 
 KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (str, "text"),
@@ -63,10 +66,21 @@ def require_email(record: Record, name: str) -> str:
     """Return a field that is an email address."""
     value = require_text(record, name)
     try:
-        validate_email(value)
+        email_address(value)
     except ValidationError:
         raise RecordError(f'"{name}" is no email address: {quote(value)}') from None
     return value
+
+
+@lru_cache(KNOWN_EMAILS)
+def email_address(email: str) -> str:
+    """Return an email address with its domain in lower case, as a new user gets it.
+
+    Raises:
+        ValidationError: it is none.
+    """
+    validate_email(email)
+    return BaseUserManager.normalize_email(email)
 
 
 def require_whole_number(record: Record, name: str, *, least: int, most: int) -> int:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
-from django.contrib.auth.base_user import BaseUserManager
 from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError, connections, transaction
 
 from sentinel.imports import staging
 from sentinel.imports.errors import InputError, RecordError
-from sentinel.imports.fields import require_email, require_filled_text
+from sentinel.imports.fields import email_address, require_email, require_filled_text
 from sentinel.imports.records import parse_record
 from sentinel.imports.staging import StagedRecord
 from sentinel.progress import Progress
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 BATCH_RECORDS = 5_000  # enough that the statements of a batch cost nothing beside its rows
 BATCH_CHARACTERS = 8 * 1024 * 1024  # when a batch of long records is full
+TELL_EVERY = 50  # records; to ask where one is in the file costs as much as to check a field
 
 
 def identify_by_id(record: Record) -> str:
@@ -44,14 +45,14 @@ def identify_by_id(record: Record) -> str:
 class RecordKind:
     """One kind of record, and how it becomes rows.
 
-    Every kind has `user`, which is checked for it. The statements read `pg_temp.staged_records`,
-    see `sentinel.imports.staging`. None may write a counter: triggers count.
+    Every kind has `user`, which is checked for it. The statements read `pg_temp.staged_records`, and
+    the users by `email` in `pg_temp.staged_users`: see `sentinel.imports.staging`. None may write a counter: triggers count.
 
     Attributes:
         rows: what the records become, such as `threads`.
         children: what belongs to them and has rows of its own, such as `messages`, if any.
-        namespace: a record's UUID is made of this and its identity. Where rows have it as well,
-            it tells that a record is there already. Never to be changed.
+        namespace: a record's UUID, by which its row is known, is made of this and its identity.
+            Never to be changed. None where rows have no UUID.
         check: raises `RecordError` for a record that cannot be imported.
         drop_known: deletes staged records that have a row already; None where `insert_rows` alone
             can tell.
@@ -64,7 +65,7 @@ class RecordKind:
 
     rows: str
     children: str | None
-    namespace: UUID
+    namespace: UUID | None
     check: Callable[[Record], None]
     drop_known: str | None
     insert_rows: str
@@ -72,9 +73,9 @@ class RecordKind:
     identify: Callable[[Record], str] = identify_by_id
     batch_records: int = BATCH_RECORDS
 
-    def key(self, identity: str) -> UUID:
-        """Return the UUID of the record with this identity."""
-        return uuid5(self.namespace, identity)
+    def key(self, identity: str) -> UUID | None:
+        """Return the UUID of the record with this identity, where rows have one."""
+        return self.namespace and uuid5(self.namespace, identity)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +173,7 @@ class _Loading:
                 self.progress.note("Another import is running: waiting for it to end.")
                 staging.wait_for_imports(cursor)
             staging.create_staging(cursor)
-            for batch in self.batches():
+            for batch in self.batches_ahead():
                 try:
                     staging.stage(connection, cursor, batch)
                     self.load_staged(cursor)
@@ -182,6 +183,15 @@ class _Loading:
                         f"the database refused a record: {str(error).strip().splitlines()[0]}."
                     ) from error
             staging.drop_staging(cursor)
+
+    def batches_ahead(self) -> Iterator[list[StagedRecord]]:
+        """Yield the batches. While the server works at one, a thread reads the next."""
+        batches = self.batches()
+        with ThreadPoolExecutor(1, thread_name_prefix="import") as reader:
+            coming = reader.submit(next, batches, None)
+            while (batch := coming.result()) is not None:
+                coming = reader.submit(next, batches, None)
+                yield batch
 
     def load_staged(self, cursor: CursorWrapper) -> None:
         if self.kind.drop_known is not None:
@@ -195,11 +205,11 @@ class _Loading:
 
     def batches(self) -> Iterator[list[StagedRecord]]:
         """Yield the records in the order of the file, none twice within a batch."""
-        batch: dict[UUID, StagedRecord] = {}
+        batch: dict[str, StagedRecord] = {}
         size = 0
-        for record in self.records():
-            if record.uuid not in batch:
-                batch[record.uuid] = record
+        for identity, record in self.records():
+            if identity not in batch:
+                batch[identity] = record
                 size += len(record.record)
             if len(batch) >= self.kind.batch_records or size >= BATCH_CHARACTERS:
                 yield list(batch.values())
@@ -207,10 +217,11 @@ class _Loading:
         if batch:
             yield list(batch.values())
 
-    def records(self) -> Iterator[StagedRecord]:
+    def records(self) -> Iterator[tuple[str, StagedRecord]]:
         for line in self.source.lines():
             self.records_read += 1
-            self.progress.advance(self.records_read, position=self.source.position)
+            if self.records_read % TELL_EVERY == 0:
+                self.progress.advance(self.records_read, position=self.source.position)
             try:
                 record = self.staged(line)
             except RecordError as error:
@@ -220,14 +231,15 @@ class _Loading:
             else:
                 yield record
 
-    def staged(self, line: Line) -> StagedRecord:
+    def staged(self, line: Line) -> tuple[str, StagedRecord]:
         text, record = parse_record(line)
         email = require_email(record, "user")
         self.kind.check(record)
-        return StagedRecord(
+        identity = self.kind.identify(record)
+        return identity, StagedRecord(
             position=line.number,
-            uuid=self.kind.key(self.kind.identify(record)),
+            uuid=self.kind.key(identity),
             email=email,
-            address=BaseUserManager.normalize_email(email),
+            address=email_address(email),
             record=text,
         )

@@ -1,4 +1,4 @@
-"""The temporary table through which records come into the database, a batch at a time.
+"""The temporary tables through which records come into the database, a batch at a time.
 
 Everything happens in one transaction, so it works behind pgbouncer in transaction mode.
 """
@@ -23,42 +23,56 @@ WAIT_FOR_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('sentinel.imports
 # Compiling these statements takes longer than running them.
 NO_COMPILER = "SET LOCAL jit = off"
 
-# `email` is what the record has, `address` the same with the domain in lower case, which a new
-# user gets. `row_id` is the row that was made of the record.
+# `row_id` is the row that was made of the record. Of a user, `email` is what records have, `address`
+# the same with the domain in lower case, which a new user gets.
 CREATE = """
 CREATE TEMPORARY TABLE staged_records (
     position bigint NOT NULL,
-    uuid     uuid NOT NULL,
+    uuid     uuid,
     email    text NOT NULL,
     address  text NOT NULL,
     record   jsonb NOT NULL,
-    user_id  integer,
     row_id   bigint
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE staged_users (
+    email    text NOT NULL,
+    address  text NOT NULL,
+    user_id  integer
 ) ON COMMIT DROP
 """
 COPY = "COPY pg_temp.staged_records (position, uuid, email, address, record) FROM STDIN"
-EMPTY = "TRUNCATE pg_temp.staged_records"
+EMPTY = "TRUNCATE pg_temp.staged_records, pg_temp.staged_users"
 COUNT_FOR_PLANNER = "ANALYZE pg_temp.staged_records (position, uuid)"
-DROP = "DROP TABLE pg_temp.staged_records"
+DROP = "DROP TABLE pg_temp.staged_records, pg_temp.staged_users"
+
+NAME_USERS = """
+INSERT INTO pg_temp.staged_users (email, address)
+SELECT DISTINCT email, address FROM pg_temp.staged_records
+"""
 
 # Users whom nobody knows under either way of writing. Without a hash nobody can log in as them.
+#
+# Here and below each way of writing is compared by itself, as a set. The planner knows nothing yet of
+# users that this transaction has added: to look up one at a time, it read all of them each time.
 ADD_USERS = """
 INSERT INTO users (email, password_hash)
-SELECT DISTINCT staged.address, ''
-  FROM pg_temp.staged_records AS staged
- WHERE NOT EXISTS (SELECT FROM users WHERE users.email IN (staged.email, staged.address))
- ORDER BY staged.address
+SELECT named.address, ''
+  FROM pg_temp.staged_users AS named
+ WHERE NOT EXISTS (SELECT FROM users WHERE users.email = named.email)
+   AND NOT EXISTS (SELECT FROM users WHERE users.email = named.address)
+ GROUP BY named.address
+ ORDER BY named.address
 ON CONFLICT (email) DO NOTHING
 """
 
 # The user whose email is written as in the record goes first, as at the login.
 FIND_USERS = """
-UPDATE pg_temp.staged_records AS staged
-   SET user_id = (SELECT users.id
-                    FROM users
-                   WHERE users.email IN (staged.email, staged.address)
-                   ORDER BY users.email = staged.email DESC
-                   LIMIT 1)
+UPDATE pg_temp.staged_users AS named
+   SET user_id = coalesce(same.id, other.id)
+  FROM pg_temp.staged_users AS staged
+  LEFT JOIN users AS same ON same.email = staged.email
+  LEFT JOIN users AS other ON other.email = staged.address
+ WHERE staged.email = named.email
 """
 
 
@@ -66,7 +80,7 @@ class StagedRecord(NamedTuple):
     """A record on its way into the database: the columns of `COPY`."""
 
     position: int
-    uuid: UUID
+    uuid: UUID | None
     email: str
     address: str
     record: str
@@ -84,13 +98,13 @@ def wait_for_imports(cursor: CursorWrapper) -> None:
 
 
 def create_staging(cursor: CursorWrapper) -> None:
-    """Make the staging table, for this transaction."""
+    """Make the staging tables, for this transaction."""
     cursor.execute(NO_COMPILER)
     cursor.execute(CREATE)
 
 
 def drop_staging(cursor: CursorWrapper) -> None:
-    """Drop the staging table before the transaction ends, in which there may be another import."""
+    """Drop the staging tables before the transaction ends, in which there may be another import."""
     cursor.execute(DROP)
 
 
@@ -107,6 +121,7 @@ def stage(
 
 def stage_users(cursor: CursorWrapper) -> int:
     """Add the users that staged records name and nobody has added; return how many these were."""
+    cursor.execute(NAME_USERS)
     cursor.execute(ADD_USERS)
     added: int = cursor.rowcount
     cursor.execute(FIND_USERS)

@@ -242,6 +242,10 @@ SELECT {keys}, {created_values}, 0
     ON CONFLICT ({keys}) DO NOTHING
 
 
+-- name: row_key
+pg_catalog.jsonb_build_array({parent_keys})
+
+
 -- name: lock_totals
 -- In the order of the keys, as the triggers do.
 SELECT pg_catalog.jsonb_build_array({parent_keys})

@@ -18,13 +18,6 @@ SELECT audit.counter, {now}, audit.exact, audit.rows_checked, audit.rows_in_drif
                  largest_drift bigint, summed_drift bigint, problems jsonb, seconds float)
 
 
--- name: record_repairs
--- The rows of one batch, in the transaction that repaired them.
-INSERT INTO {schema}.counter_repairs (run_id, counter, key, before, after, repaired_at)
-SELECT {run}, {name}, repaired.key, repaired.before, repaired.after, statement_timestamp()
-  FROM jsonb_to_recordset({repairs}) AS repaired (key jsonb, before jsonb, after jsonb)
-
-
 -- name: count_batch
 -- What a killed run has done can be read from its row.
 UPDATE {schema}.counter_repair_runs

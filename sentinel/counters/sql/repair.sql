@@ -25,11 +25,44 @@ SELECT jsonb_agg(drifting.key ORDER BY drifting.place) AS keys, count(*) AS rows
  ORDER BY drifting.place / {batch_size}
 
 
--- name: compare_batch
--- The rows of a batch: what is stored, what it should be, and whether these differ.
-SELECT to_jsonb(key), stored, actual, {differs}
+-- name: lock_batch
+-- The keys of the rows that were locked, as a JSON array.
+SELECT coalesce(jsonb_agg(locked.key), '[]')::text FROM ({lock_parents}) AS locked (key)
+
+
+-- name: repair_batch
+-- The rows of a batch, which are locked: those that are wrong are rewritten, and those of them that
+-- came out right are recorded, with what they were and are. Returns how many these are, and the keys
+-- of the others. All of it is one statement: a row that leaves the server and comes back costs more
+-- than its repair.
+WITH wrong AS MATERIALIZED (
+        SELECT to_jsonb(key) AS key, stored, actual
+          FROM ({comparison}) AS compared
+         WHERE {differs}),
+     rewritten (key, stored) AS (
+        {rewrite}
+        RETURNING to_jsonb({row_key}), ARRAY[{stored}]::bigint[]),
+     came AS MATERIALIZED (
+        SELECT wrong.key, wrong.stored AS before, rewritten.stored AS after,
+               rewritten.stored = array_fill(wrong.actual, ARRAY[cardinality(wrong.stored)]) AS is_right
+          FROM wrong
+          LEFT JOIN rewritten ON rewritten.key = wrong.key),
+     recorded AS (
+        INSERT INTO {schema}.counter_repairs (run_id, counter, key, before, after, repaired_at)
+        SELECT {run}, {name}, came.key, {before}, {after}, statement_timestamp()
+          FROM came
+         WHERE came.is_right
+         ORDER BY came.key)
+SELECT count(*) FILTER (WHERE is_right),
+       coalesce(jsonb_agg(key ORDER BY key) FILTER (WHERE is_right IS NOT TRUE), '[]')::text
+  FROM came
+
+
+-- name: find_wrong
+-- The keys of rows that are wrong, as a JSON array.
+SELECT coalesce(jsonb_agg(key ORDER BY key), '[]')::text
   FROM ({comparison}) AS compared
- ORDER BY key
+ WHERE {differs}
 
 
 -- name: set_for_transaction
