@@ -693,7 +693,7 @@ CREATE OR REPLACE FUNCTION pgtrigger_thread_messages_count_guard_update_9b413() 
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-
+DECLARE recount text;
 BEGIN
     IF NEW."thread_messages_count" IS DISTINCT FROM OLD."thread_messages_count" THEN
         SELECT pg_catalog.count(*)
@@ -701,7 +701,7 @@ BEGIN
           FROM "public"."chat_messages"
          WHERE "chat_messages"."thread_id" = NEW."id";
         NEW."message_count" := NEW."thread_messages_count";
-        PERFORM pg_catalog.set_config('sentinel.recount', 'on', true);
+        recount := pg_catalog.set_config('sentinel.recount', 'on', true);
     ELSE
         NEW."message_count" := OLD."message_count";
     END IF;
@@ -714,7 +714,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_thread_messages_count_guard_update_9b413
      
     FOR EACH ROW WHEN ((OLD."thread_messages_count" IS DISTINCT FROM NEW."thread_messages_count" OR OLD."message_count" IS DISTINCT FROM NEW."message_count") AND (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text))
     EXECUTE FUNCTION pgtrigger_thread_messages_count_guard_update_9b413();
-COMMENT ON TRIGGER pgtrigger_thread_messages_count_guard_update_9b413 ON "chat_threads" IS 'cf4cad7561fb7cc892631e50b4ece3ab7497441d';
+COMMENT ON TRIGGER pgtrigger_thread_messages_count_guard_update_9b413 ON "chat_threads" IS '0e5be7dbe34d3cb2145a6f13b636c2c99abfa3c8';
 CREATE OR REPLACE FUNCTION pgtrigger_thread_messages_count_guard_key_4f852() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp
@@ -740,10 +740,9 @@ CREATE OR REPLACE FUNCTION pgtrigger_thread_messages_count_on_insert_c2883() RET
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-DECLARE changed_keys integer[]; deltas bigint[]; written bigint; recounting CONSTANT boolean := coalesce(pg_catalog.current_setting('sentinel.recount', true), '') = 'on';
+DECLARE changed_keys integer[]; deltas bigint[]; written bigint; engine text; recounting CONSTANT boolean := coalesce(pg_catalog.current_setting('sentinel.recount', true), '') = 'on';
 BEGIN
-    SELECT pg_catalog.array_agg(change.key ORDER BY change.key),
-           pg_catalog.array_agg(change.delta ORDER BY change.key)
+    SELECT pg_catalog.array_agg(change.key), pg_catalog.array_agg(change.delta)
       INTO changed_keys, deltas
       FROM (SELECT "chat_messages"."thread_id" AS key, pg_catalog.count(*) AS delta
               FROM new_values AS "chat_messages"
@@ -753,13 +752,13 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
 
     IF recounting THEN
         -- Somebody wrote a counter in this transaction, perhaps in the very statement that wrote
         -- these rows, and the guard's count may include them already: count again.
         PERFORM FROM "public"."chat_threads"
-          WHERE "chat_threads"."id" = ANY (changed_keys)
+          WHERE "chat_threads"."id" = ANY ((SELECT changed_keys)::integer[])
           ORDER BY "chat_threads"."id"
             FOR NO KEY UPDATE;
         UPDATE "public"."chat_threads"
@@ -768,7 +767,7 @@ BEGIN
                        (SELECT pg_catalog.count(*)
                           FROM "public"."chat_messages"
                          WHERE "chat_messages"."thread_id" = changed.key) AS actual
-                  FROM pg_catalog.unnest(changed_keys) AS changed (key)) AS counted
+                  FROM pg_catalog.unnest((SELECT changed_keys)) AS changed (key)) AS counted
          WHERE "chat_threads"."id" = counted.key;
     ELSIF pg_catalog.cardinality(changed_keys) = 1 THEN
         UPDATE "public"."chat_threads"
@@ -776,12 +775,12 @@ BEGIN
          WHERE "chat_threads"."id" = changed_keys[1];
     ELSE
         PERFORM FROM "public"."chat_threads"
-          WHERE "chat_threads"."id" = ANY (changed_keys)
+          WHERE "chat_threads"."id" = ANY ((SELECT changed_keys)::integer[])
           ORDER BY "chat_threads"."id"
             FOR NO KEY UPDATE;
         UPDATE "public"."chat_threads"
            SET "thread_messages_count" = "chat_threads"."thread_messages_count" + change.delta, "message_count" = coalesce("chat_threads"."message_count", 0) + change.delta, "updated_at" = pg_catalog.now()
-          FROM unnest(changed_keys, deltas) AS change (key, delta)
+          FROM unnest((SELECT changed_keys), (SELECT deltas)) AS change (key, delta)
          WHERE "chat_threads"."id" = change.key;
     END IF;
 
@@ -791,12 +790,12 @@ BEGIN
         -- Anything else would be a count that is silently lost.
         IF written < (SELECT pg_catalog.count(*)
                         FROM "public"."chat_threads"
-                       WHERE "chat_threads"."id" = ANY (changed_keys)) THEN
+                       WHERE "chat_threads"."id" = ANY ((SELECT changed_keys)::integer[])) THEN
             RAISE EXCEPTION 'counter %: a trigger of % kept the count from being written',
                             'chat_threads.thread_messages_count', 'chat_threads'
                 USING ERRCODE = 'triggered_action_exception',
                       HINT = 'A BEFORE UPDATE trigger returned NULL. Let it return NEW.';
-        ELSIF EXISTS (SELECT FROM unnest(changed_keys, deltas) AS change (key, delta)
+        ELSIF EXISTS (SELECT FROM unnest((SELECT changed_keys), (SELECT deltas)) AS change (key, delta)
                        WHERE change.delta > 0
                          AND NOT EXISTS (SELECT FROM "public"."chat_threads"
                                           WHERE "chat_threads"."id" = change.key)) THEN
@@ -816,16 +815,15 @@ CREATE OR REPLACE  TRIGGER pgtrigger_thread_messages_count_on_insert_c2883
      REFERENCING NEW TABLE AS new_values 
     FOR EACH STATEMENT 
     EXECUTE FUNCTION pgtrigger_thread_messages_count_on_insert_c2883();
-COMMENT ON TRIGGER pgtrigger_thread_messages_count_on_insert_c2883 ON "chat_messages" IS '04fffd495ea81d21f801c3e0b074bdd71e018347';
+COMMENT ON TRIGGER pgtrigger_thread_messages_count_on_insert_c2883 ON "chat_messages" IS '132a7b536f7df085d5ae5290eb7c3c36be18075f';
 CREATE OR REPLACE FUNCTION pgtrigger_thread_messages_count_on_update_6071b() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-DECLARE changed_keys integer[]; deltas bigint[]; written bigint; recounting CONSTANT boolean := coalesce(pg_catalog.current_setting('sentinel.recount', true), '') = 'on';
+DECLARE changed_keys integer[]; deltas bigint[]; written bigint; engine text; recounting CONSTANT boolean := coalesce(pg_catalog.current_setting('sentinel.recount', true), '') = 'on';
 BEGIN
-    SELECT pg_catalog.array_agg(change.key ORDER BY change.key),
-           pg_catalog.array_agg(change.delta ORDER BY change.key)
+    SELECT pg_catalog.array_agg(change.key), pg_catalog.array_agg(change.delta)
       INTO changed_keys, deltas
       FROM (SELECT moved.key, pg_catalog.sum(moved.delta) AS delta
               FROM (SELECT "chat_messages"."thread_id" AS key, 1 AS delta
@@ -841,13 +839,13 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
 
     IF recounting THEN
         -- Somebody wrote a counter in this transaction, perhaps in the very statement that wrote
         -- these rows, and the guard's count may include them already: count again.
         PERFORM FROM "public"."chat_threads"
-          WHERE "chat_threads"."id" = ANY (changed_keys)
+          WHERE "chat_threads"."id" = ANY ((SELECT changed_keys)::integer[])
           ORDER BY "chat_threads"."id"
             FOR NO KEY UPDATE;
         UPDATE "public"."chat_threads"
@@ -856,7 +854,7 @@ BEGIN
                        (SELECT pg_catalog.count(*)
                           FROM "public"."chat_messages"
                          WHERE "chat_messages"."thread_id" = changed.key) AS actual
-                  FROM pg_catalog.unnest(changed_keys) AS changed (key)) AS counted
+                  FROM pg_catalog.unnest((SELECT changed_keys)) AS changed (key)) AS counted
          WHERE "chat_threads"."id" = counted.key;
     ELSIF pg_catalog.cardinality(changed_keys) = 1 THEN
         UPDATE "public"."chat_threads"
@@ -864,12 +862,12 @@ BEGIN
          WHERE "chat_threads"."id" = changed_keys[1];
     ELSE
         PERFORM FROM "public"."chat_threads"
-          WHERE "chat_threads"."id" = ANY (changed_keys)
+          WHERE "chat_threads"."id" = ANY ((SELECT changed_keys)::integer[])
           ORDER BY "chat_threads"."id"
             FOR NO KEY UPDATE;
         UPDATE "public"."chat_threads"
            SET "thread_messages_count" = "chat_threads"."thread_messages_count" + change.delta, "message_count" = coalesce("chat_threads"."message_count", 0) + change.delta
-          FROM unnest(changed_keys, deltas) AS change (key, delta)
+          FROM unnest((SELECT changed_keys), (SELECT deltas)) AS change (key, delta)
          WHERE "chat_threads"."id" = change.key;
     END IF;
 
@@ -879,12 +877,12 @@ BEGIN
         -- Anything else would be a count that is silently lost.
         IF written < (SELECT pg_catalog.count(*)
                         FROM "public"."chat_threads"
-                       WHERE "chat_threads"."id" = ANY (changed_keys)) THEN
+                       WHERE "chat_threads"."id" = ANY ((SELECT changed_keys)::integer[])) THEN
             RAISE EXCEPTION 'counter %: a trigger of % kept the count from being written',
                             'chat_threads.thread_messages_count', 'chat_threads'
                 USING ERRCODE = 'triggered_action_exception',
                       HINT = 'A BEFORE UPDATE trigger returned NULL. Let it return NEW.';
-        ELSIF EXISTS (SELECT FROM unnest(changed_keys, deltas) AS change (key, delta)
+        ELSIF EXISTS (SELECT FROM unnest((SELECT changed_keys), (SELECT deltas)) AS change (key, delta)
                        WHERE change.delta > 0
                          AND NOT EXISTS (SELECT FROM "public"."chat_threads"
                                           WHERE "chat_threads"."id" = change.key)) THEN
@@ -904,16 +902,15 @@ CREATE OR REPLACE  TRIGGER pgtrigger_thread_messages_count_on_update_6071b
      REFERENCING OLD TABLE AS old_values  NEW TABLE AS new_values 
     FOR EACH STATEMENT 
     EXECUTE FUNCTION pgtrigger_thread_messages_count_on_update_6071b();
-COMMENT ON TRIGGER pgtrigger_thread_messages_count_on_update_6071b ON "chat_messages" IS 'a3893398a0185603c6f41abf8df74719e7cb60b9';
+COMMENT ON TRIGGER pgtrigger_thread_messages_count_on_update_6071b ON "chat_messages" IS '432c61d2dd3b0badcf73f71680630ace11c752a4';
 CREATE OR REPLACE FUNCTION pgtrigger_thread_messages_count_on_delete_0b656() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-DECLARE changed_keys integer[]; deltas bigint[]; written bigint; recounting CONSTANT boolean := coalesce(pg_catalog.current_setting('sentinel.recount', true), '') = 'on';
+DECLARE changed_keys integer[]; deltas bigint[]; written bigint; engine text; recounting CONSTANT boolean := coalesce(pg_catalog.current_setting('sentinel.recount', true), '') = 'on';
 BEGIN
-    SELECT pg_catalog.array_agg(change.key ORDER BY change.key),
-           pg_catalog.array_agg(change.delta ORDER BY change.key)
+    SELECT pg_catalog.array_agg(change.key), pg_catalog.array_agg(change.delta)
       INTO changed_keys, deltas
       FROM (SELECT "chat_messages"."thread_id" AS key, -pg_catalog.count(*) AS delta
               FROM old_values AS "chat_messages"
@@ -923,13 +920,13 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
 
     IF recounting THEN
         -- Somebody wrote a counter in this transaction, perhaps in the very statement that wrote
         -- these rows, and the guard's count may include them already: count again.
         PERFORM FROM "public"."chat_threads"
-          WHERE "chat_threads"."id" = ANY (changed_keys)
+          WHERE "chat_threads"."id" = ANY ((SELECT changed_keys)::integer[])
           ORDER BY "chat_threads"."id"
             FOR NO KEY UPDATE;
         UPDATE "public"."chat_threads"
@@ -938,7 +935,7 @@ BEGIN
                        (SELECT pg_catalog.count(*)
                           FROM "public"."chat_messages"
                          WHERE "chat_messages"."thread_id" = changed.key) AS actual
-                  FROM pg_catalog.unnest(changed_keys) AS changed (key)) AS counted
+                  FROM pg_catalog.unnest((SELECT changed_keys)) AS changed (key)) AS counted
          WHERE "chat_threads"."id" = counted.key;
     ELSIF pg_catalog.cardinality(changed_keys) = 1 THEN
         UPDATE "public"."chat_threads"
@@ -946,12 +943,12 @@ BEGIN
          WHERE "chat_threads"."id" = changed_keys[1];
     ELSE
         PERFORM FROM "public"."chat_threads"
-          WHERE "chat_threads"."id" = ANY (changed_keys)
+          WHERE "chat_threads"."id" = ANY ((SELECT changed_keys)::integer[])
           ORDER BY "chat_threads"."id"
             FOR NO KEY UPDATE;
         UPDATE "public"."chat_threads"
            SET "thread_messages_count" = "chat_threads"."thread_messages_count" + change.delta, "message_count" = coalesce("chat_threads"."message_count", 0) + change.delta
-          FROM unnest(changed_keys, deltas) AS change (key, delta)
+          FROM unnest((SELECT changed_keys), (SELECT deltas)) AS change (key, delta)
          WHERE "chat_threads"."id" = change.key;
     END IF;
 
@@ -961,12 +958,12 @@ BEGIN
         -- Anything else would be a count that is silently lost.
         IF written < (SELECT pg_catalog.count(*)
                         FROM "public"."chat_threads"
-                       WHERE "chat_threads"."id" = ANY (changed_keys)) THEN
+                       WHERE "chat_threads"."id" = ANY ((SELECT changed_keys)::integer[])) THEN
             RAISE EXCEPTION 'counter %: a trigger of % kept the count from being written',
                             'chat_threads.thread_messages_count', 'chat_threads'
                 USING ERRCODE = 'triggered_action_exception',
                       HINT = 'A BEFORE UPDATE trigger returned NULL. Let it return NEW.';
-        ELSIF EXISTS (SELECT FROM unnest(changed_keys, deltas) AS change (key, delta)
+        ELSIF EXISTS (SELECT FROM unnest((SELECT changed_keys), (SELECT deltas)) AS change (key, delta)
                        WHERE change.delta > 0
                          AND NOT EXISTS (SELECT FROM "public"."chat_threads"
                                           WHERE "chat_threads"."id" = change.key)) THEN
@@ -986,15 +983,15 @@ CREATE OR REPLACE  TRIGGER pgtrigger_thread_messages_count_on_delete_0b656
      REFERENCING OLD TABLE AS old_values 
     FOR EACH STATEMENT 
     EXECUTE FUNCTION pgtrigger_thread_messages_count_on_delete_0b656();
-COMMENT ON TRIGGER pgtrigger_thread_messages_count_on_delete_0b656 ON "chat_messages" IS 'fffdcbd1996052405a892713f5256b5e5d1996bf';
+COMMENT ON TRIGGER pgtrigger_thread_messages_count_on_delete_0b656 ON "chat_messages" IS '580a4aaad4d8212484084a3a9baccd32e6261d4c';
 CREATE OR REPLACE FUNCTION pgtrigger_thread_messages_count_on_truncate_9b97d() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-
+DECLARE engine text;
 BEGIN
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     UPDATE "public"."chat_threads" SET "thread_messages_count" = 0, "message_count" = 0 WHERE "thread_messages_count" IS DISTINCT FROM 0 OR "message_count" IS DISTINCT FROM 0;
     RETURN NULL;
 END;
@@ -1005,7 +1002,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_thread_messages_count_on_truncate_9b97d
      
     FOR EACH STATEMENT 
     EXECUTE FUNCTION pgtrigger_thread_messages_count_on_truncate_9b97d();
-COMMENT ON TRIGGER pgtrigger_thread_messages_count_on_truncate_9b97d ON "chat_messages" IS '8cc25dbecdf90a303bc13f414d60d4309ee80e0e';
+COMMENT ON TRIGGER pgtrigger_thread_messages_count_on_truncate_9b97d ON "chat_messages" IS '9c20d683d54cbe7311407a73ba3f1ae62bfbf4cb';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -1151,11 +1148,17 @@ AS $sentinel$
 DECLARE this_month CONSTANT timestamp := pg_catalog.date_trunc('month', localtimestamp);
 BEGIN
     INSERT INTO public.user_usage AS usage (user_id, chat_messages_used)
-    SELECT thread.user_id, pg_catalog.count(*)
-      FROM new_values AS message
-      JOIN public.chat_threads AS thread ON thread.id = message.thread_id
-     GROUP BY thread.user_id
-     ORDER BY thread.user_id
+    SELECT owned.user_id, pg_catalog.sum(owned.messages)
+      FROM (SELECT (SELECT thread.user_id
+                      FROM public.chat_threads AS thread
+                     WHERE thread.id = added.thread_id) AS user_id,
+                   added.messages
+              FROM (SELECT message.thread_id, pg_catalog.count(*) AS messages
+                      FROM new_values AS message
+                     GROUP BY message.thread_id) AS added) AS owned
+     WHERE owned.user_id IS NOT NULL
+     GROUP BY owned.user_id
+     ORDER BY owned.user_id
     ON CONFLICT (user_id) DO UPDATE
        SET chat_messages_used = CASE
                WHEN pg_catalog.date_trunc('month', usage.last_reset) = this_month
@@ -1178,7 +1181,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_user_usage_on_insert_05464
      REFERENCING NEW TABLE AS new_values 
     FOR EACH STATEMENT 
     EXECUTE FUNCTION pgtrigger_user_usage_on_insert_05464();
-COMMENT ON TRIGGER pgtrigger_user_usage_on_insert_05464 ON "chat_messages" IS '0b464fd9a388322c76ff9c65294cb51ed6ee3287';
+COMMENT ON TRIGGER pgtrigger_user_usage_on_insert_05464 ON "chat_messages" IS 'ca068e940d00614bd1e85fb9ba58354360f9e41e';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN

@@ -571,11 +571,11 @@ END;
 $sentinel$;
 REVOKE ALL ON FUNCTION pgtrigger_usage_count_guard_key_afe16() FROM PUBLIC;
 CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_guard_key_afe16
-    BEFORE UPDATE ON "feature_usage"
+    BEFORE UPDATE OF "user_id", "feature", "period_start" ON "feature_usage"
      
     FOR EACH ROW WHEN (OLD."user_id" IS DISTINCT FROM NEW."user_id" OR OLD."feature" IS DISTINCT FROM NEW."feature" OR OLD."period_start" IS DISTINCT FROM NEW."period_start")
     EXECUTE FUNCTION pgtrigger_usage_count_guard_key_afe16();
-COMMENT ON TRIGGER pgtrigger_usage_count_guard_key_afe16 ON "feature_usage" IS '60798a83a8183aded51570e0063f13d93572a88a';
+COMMENT ON TRIGGER pgtrigger_usage_count_guard_key_afe16 ON "feature_usage" IS '68c9c86320e6d12640513064394b5ab849b53a1a';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -605,16 +605,20 @@ CREATE OR REPLACE FUNCTION pgtrigger_usage_count_adopt_insert_a2e96() RETURNS tr
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-
+DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; deltas bigint[]; engine text;
 BEGIN
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     INSERT INTO "public"."feature_usage_events" ("user_id", "feature", "adopted_period", "adopted", "source", "reason", "quantity")
     SELECT written.user_id, written.feature, written.period_start, true, 'adopted', 'written by ' || session_user, written."usage_count"
       FROM new_values AS written
      WHERE "user_id" IS NOT NULL AND "feature" IS NOT NULL AND "period_start" IS NOT NULL AND written."usage_count" <> 0;
     IF pg_catalog.current_setting('sentinel.recount', true) = 'on' THEN
         -- Perhaps put into the place of rows that the same statement deleted: see delete_events.
-        UPDATE "public"."feature_usage" SET "usage_count" = 0 FROM new_values AS written WHERE "feature_usage"."user_id" = "written"."user_id" AND "feature_usage"."feature" = "written"."feature" AND "feature_usage"."period_start" = "written"."period_start";
+        SELECT pg_catalog.array_agg(change."user_id"), pg_catalog.array_agg(change."feature"), pg_catalog.array_agg(change."period_start") INTO "changed_user_id", "changed_feature", "changed_period_start" FROM new_values AS change WHERE "user_id" IS NOT NULL AND "feature" IS NOT NULL AND "period_start" IS NOT NULL;
+        UPDATE "public"."feature_usage"
+           SET "usage_count" = 0
+          FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
+         WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start";
     END IF;
     RETURN NULL;
 END;
@@ -625,7 +629,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_adopt_insert_a2e96
      REFERENCING NEW TABLE AS new_values 
     FOR EACH STATEMENT WHEN (current_setting('sentinel.repair', true) IS DISTINCT FROM 'on' AND (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text))
     EXECUTE FUNCTION pgtrigger_usage_count_adopt_insert_a2e96();
-COMMENT ON TRIGGER pgtrigger_usage_count_adopt_insert_a2e96 ON "feature_usage" IS 'f18417bd8a2f7c4aa7974a54403cbda249570310';
+COMMENT ON TRIGGER pgtrigger_usage_count_adopt_insert_a2e96 ON "feature_usage" IS 'cef14da17d66b5b882395c3bf5c7166bd4a90019';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -655,9 +659,9 @@ CREATE OR REPLACE FUNCTION pgtrigger_usage_count_adopt_update_c7bff() RETURNS tr
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-
+DECLARE engine text;
 BEGIN
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     IF coalesce(NEW."usage_count", 0) <> coalesce(OLD."usage_count", 0) THEN
         INSERT INTO "public"."feature_usage_events" ("user_id", "feature", "adopted_period", "adopted", "source", "reason", "quantity")
         VALUES (NEW.user_id, NEW.feature, NEW.period_start, true, 'adopted', 'written by ' || session_user, coalesce(NEW."usage_count", 0) - coalesce(OLD."usage_count", 0));
@@ -671,7 +675,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_adopt_update_c7bff
      
     FOR EACH ROW WHEN ((OLD."usage_count" IS DISTINCT FROM NEW."usage_count") AND NEW."user_id" IS NOT NULL AND NEW."feature" IS NOT NULL AND NEW."period_start" IS NOT NULL AND current_setting('sentinel.repair', true) IS DISTINCT FROM 'on' AND (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text))
     EXECUTE FUNCTION pgtrigger_usage_count_adopt_update_c7bff();
-COMMENT ON TRIGGER pgtrigger_usage_count_adopt_update_c7bff ON "feature_usage" IS '03d87e8c89affc7d613b57fa6c9d5848c1f8fdfa';
+COMMENT ON TRIGGER pgtrigger_usage_count_adopt_update_c7bff ON "feature_usage" IS '5003f26d34597c0da17dbcc2011468e464ecd72f';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -701,12 +705,18 @@ CREATE OR REPLACE FUNCTION pgtrigger_usage_count_on_row_delete_eee4c() RETURNS t
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-
+DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; deltas bigint[]; engine text;
 BEGIN
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     PERFORM pg_catalog.set_config('sentinel.recount', 'on', true);
-    DELETE FROM "public"."feature_usage_events" USING old_values AS gone WHERE "feature_usage_events"."user_id" = "gone"."user_id" AND "feature_usage_events"."feature" = "gone"."feature" AND "feature_usage_events"."period_start" = "gone"."period_start";
-    UPDATE "public"."feature_usage" SET "usage_count" = 0 FROM old_values AS gone WHERE "feature_usage"."user_id" = "gone"."user_id" AND "feature_usage"."feature" = "gone"."feature" AND "feature_usage"."period_start" = "gone"."period_start";
+    SELECT pg_catalog.array_agg(change."user_id"), pg_catalog.array_agg(change."feature"), pg_catalog.array_agg(change."period_start") INTO "changed_user_id", "changed_feature", "changed_period_start" FROM old_values AS change WHERE "user_id" IS NOT NULL AND "feature" IS NOT NULL AND "period_start" IS NOT NULL;
+    DELETE FROM "public"."feature_usage_events"
+     USING unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
+     WHERE "feature_usage_events"."user_id" = "change"."user_id" AND "feature_usage_events"."feature" = "change"."feature" AND "feature_usage_events"."period_start" = "change"."period_start";
+    UPDATE "public"."feature_usage"
+       SET "usage_count" = 0
+      FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
+     WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start";
     RETURN NULL;
 END;
 $sentinel$;
@@ -716,7 +726,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_on_row_delete_eee4c
      REFERENCING OLD TABLE AS old_values 
     FOR EACH STATEMENT 
     EXECUTE FUNCTION pgtrigger_usage_count_on_row_delete_eee4c();
-COMMENT ON TRIGGER pgtrigger_usage_count_on_row_delete_eee4c ON "feature_usage" IS '3d9d3722dc751f5521d29e4047d36d542d41a4a7';
+COMMENT ON TRIGGER pgtrigger_usage_count_on_row_delete_eee4c ON "feature_usage" IS 'e23713618e28f8d81ea156ab9f941d20766a5c13';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -746,9 +756,9 @@ CREATE OR REPLACE FUNCTION pgtrigger_usage_count_on_row_truncate_fe98f() RETURNS
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-
+DECLARE engine text;
 BEGIN
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     DELETE FROM "public"."feature_usage_events";
     RETURN NULL;
 END;
@@ -759,7 +769,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_on_row_truncate_fe98f
      
     FOR EACH STATEMENT 
     EXECUTE FUNCTION pgtrigger_usage_count_on_row_truncate_fe98f();
-COMMENT ON TRIGGER pgtrigger_usage_count_on_row_truncate_fe98f ON "feature_usage" IS '70187c9b8fcc67bd6a99842c78fdd7f0c40f976f';
+COMMENT ON TRIGGER pgtrigger_usage_count_on_row_truncate_fe98f ON "feature_usage" IS '00a96e4fad2347f248d3a2b4723c6e62da2da9bc';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -914,9 +924,9 @@ CREATE OR REPLACE FUNCTION pgtrigger_usage_count_on_insert_17e4d() RETURNS trigg
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; deltas bigint[];
+DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; deltas bigint[]; engine text;
 BEGIN
-    SELECT pg_catalog.array_agg("change"."user_id" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg("change"."feature" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg("change"."period_start" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg(change.delta ORDER BY change."user_id", change."feature", change."period_start")
+    SELECT pg_catalog.array_agg(change."user_id"), pg_catalog.array_agg(change."feature"), pg_catalog.array_agg(change."period_start"), pg_catalog.array_agg(change.delta)
       INTO "changed_user_id", "changed_feature", "changed_period_start", deltas
       FROM (SELECT "user_id", "feature", "period_start", pg_catalog.sum("quantity") AS delta
               FROM new_values
@@ -925,7 +935,7 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
 
     IF pg_catalog.cardinality(deltas) = 1 THEN
         UPDATE "public"."feature_usage"
@@ -940,35 +950,35 @@ BEGIN
         WITH created AS (
             INSERT INTO "public"."feature_usage" ("user_id", "feature", "period_start", "period_end", "usage_count")
             SELECT "user_id", "feature", "period_start", (("period_start" + interval '1 month') - interval '1 day')::date, change.delta
-              FROM unnest("changed_user_id", "changed_feature", "changed_period_start", deltas) AS change ("user_id", "feature", "period_start", delta)
+              FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start"), (SELECT deltas)) AS change ("user_id", "feature", "period_start", delta)
              WHERE change.delta >= 0
                AND NOT EXISTS (SELECT FROM "public"."feature_usage" WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start")
              ORDER BY "user_id", "feature", "period_start"
                 ON CONFLICT ("user_id", "feature", "period_start") DO NOTHING
             RETURNING "user_id", "feature", "period_start"
         )
-        SELECT pg_catalog.array_agg("change"."user_id" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg("change"."feature" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg("change"."period_start" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg(change.delta ORDER BY change."user_id", change."feature", change."period_start")
+        SELECT pg_catalog.array_agg(change."user_id"), pg_catalog.array_agg(change."feature"), pg_catalog.array_agg(change."period_start"), pg_catalog.array_agg(change.delta)
           INTO "changed_user_id", "changed_feature", "changed_period_start", deltas
-          FROM unnest("changed_user_id", "changed_feature", "changed_period_start", deltas) AS change ("user_id", "feature", "period_start", delta)
+          FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start"), (SELECT deltas)) AS change ("user_id", "feature", "period_start", delta)
          WHERE NOT EXISTS (SELECT FROM created WHERE "created"."user_id" = "change"."user_id" AND "created"."feature" = "change"."feature" AND "created"."period_start" = "change"."period_start");
         EXIT WHEN deltas IS NULL;
 
         PERFORM FROM "public"."feature_usage"
           WHERE ("feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start") IN (SELECT change."user_id", change."feature", change."period_start"
-                                      FROM unnest("changed_user_id", "changed_feature", "changed_period_start") AS change ("user_id", "feature", "period_start"))
+                                      FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start"))
           ORDER BY "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"
             FOR NO KEY UPDATE;
 
         WITH updated AS (
             UPDATE "public"."feature_usage"
                SET "usage_count" = coalesce("feature_usage"."usage_count", 0) + change.delta, "updated_at" = pg_catalog.now()
-              FROM unnest("changed_user_id", "changed_feature", "changed_period_start", deltas) AS change ("user_id", "feature", "period_start", delta)
+              FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start"), (SELECT deltas)) AS change ("user_id", "feature", "period_start", delta)
              WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start"
             RETURNING "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"
         )
-        SELECT pg_catalog.array_agg("change"."user_id" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg("change"."feature" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg("change"."period_start" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg(change.delta ORDER BY change."user_id", change."feature", change."period_start")
+        SELECT pg_catalog.array_agg(change."user_id"), pg_catalog.array_agg(change."feature"), pg_catalog.array_agg(change."period_start"), pg_catalog.array_agg(change.delta)
           INTO "changed_user_id", "changed_feature", "changed_period_start", deltas
-          FROM unnest("changed_user_id", "changed_feature", "changed_period_start", deltas) AS change ("user_id", "feature", "period_start", delta)
+          FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start"), (SELECT deltas)) AS change ("user_id", "feature", "period_start", delta)
          WHERE NOT EXISTS (SELECT FROM updated WHERE "updated"."user_id" = "change"."user_id" AND "updated"."feature" = "change"."feature" AND "updated"."period_start" = "change"."period_start");
         EXIT WHEN deltas IS NULL;
     END LOOP;
@@ -977,7 +987,7 @@ BEGIN
     END IF;
 
     -- A sum that reaches no row would be lost in silence.
-    IF EXISTS (SELECT FROM unnest("changed_user_id", "changed_feature", "changed_period_start", deltas) AS change ("user_id", "feature", "period_start", delta)
+    IF EXISTS (SELECT FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start"), (SELECT deltas)) AS change ("user_id", "feature", "period_start", delta)
                 WHERE change.delta < 0
                   AND NOT EXISTS (SELECT FROM "public"."feature_usage" WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start")) THEN
         RAISE EXCEPTION 'counter %: there is nothing in % that a negative quantity could be '
@@ -997,7 +1007,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_on_insert_17e4d
      REFERENCING NEW TABLE AS new_values 
     FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text)
     EXECUTE FUNCTION pgtrigger_usage_count_on_insert_17e4d();
-COMMENT ON TRIGGER pgtrigger_usage_count_on_insert_17e4d ON "feature_usage_events" IS '8b922de2a48a9b89b246fd8556feef27139e2b33';
+COMMENT ON TRIGGER pgtrigger_usage_count_on_insert_17e4d ON "feature_usage_events" IS '44f7fbfebd7756fbfcbdee461319345b88b8deb3';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -1027,9 +1037,9 @@ CREATE OR REPLACE FUNCTION pgtrigger_usage_count_on_delete_50441() RETURNS trigg
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; deltas bigint[];
+DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; deltas bigint[]; engine text;
 BEGIN
-    SELECT pg_catalog.array_agg("change"."user_id" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg("change"."feature" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg("change"."period_start" ORDER BY change."user_id", change."feature", change."period_start"), pg_catalog.array_agg(change.delta ORDER BY change."user_id", change."feature", change."period_start")
+    SELECT pg_catalog.array_agg(change."user_id"), pg_catalog.array_agg(change."feature"), pg_catalog.array_agg(change."period_start"), pg_catalog.array_agg(change.delta)
       INTO "changed_user_id", "changed_feature", "changed_period_start", deltas
       FROM (SELECT "user_id", "feature", "period_start", -pg_catalog.sum("quantity") AS delta
               FROM old_values
@@ -1038,14 +1048,14 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     PERFORM FROM "public"."feature_usage"
-      WHERE ("feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start") IN (SELECT change."user_id", change."feature", change."period_start" FROM unnest("changed_user_id", "changed_feature", "changed_period_start") AS change ("user_id", "feature", "period_start"))
+      WHERE ("feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start") IN (SELECT change."user_id", change."feature", change."period_start" FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start"))
       ORDER BY "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"
         FOR NO KEY UPDATE;
     UPDATE "public"."feature_usage"
        SET "usage_count" = coalesce("feature_usage"."usage_count", 0) + change.delta, "updated_at" = pg_catalog.now()
-      FROM unnest("changed_user_id", "changed_feature", "changed_period_start", deltas) AS change ("user_id", "feature", "period_start", delta)
+      FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start"), (SELECT deltas)) AS change ("user_id", "feature", "period_start", delta)
      WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start";
     RETURN NULL;
 END;
@@ -1056,7 +1066,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_on_delete_50441
      REFERENCING OLD TABLE AS old_values 
     FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text)
     EXECUTE FUNCTION pgtrigger_usage_count_on_delete_50441();
-COMMENT ON TRIGGER pgtrigger_usage_count_on_delete_50441 ON "feature_usage_events" IS 'b2ae82c7ebcd8e6074735dc992257afec415255c';
+COMMENT ON TRIGGER pgtrigger_usage_count_on_delete_50441 ON "feature_usage_events" IS 'b2d7235806b063a26b3cedf680a2d02347341d91';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -1086,9 +1096,9 @@ CREATE OR REPLACE FUNCTION pgtrigger_usage_count_on_truncate_1d18f() RETURNS tri
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-
+DECLARE engine text;
 BEGIN
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     UPDATE "public"."feature_usage"
        SET "usage_count" = 0, "updated_at" = pg_catalog.now()
      WHERE "user_id" IS NOT NULL AND "feature" IS NOT NULL AND "period_start" IS NOT NULL AND "usage_count" IS DISTINCT FROM 0;
@@ -1101,7 +1111,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_on_truncate_1d18f
      
     FOR EACH STATEMENT 
     EXECUTE FUNCTION pgtrigger_usage_count_on_truncate_1d18f();
-COMMENT ON TRIGGER pgtrigger_usage_count_on_truncate_1d18f ON "feature_usage_events" IS '4ab0cbeaba7865f9d4c8f4611bc3a8e079cb33cb';
+COMMENT ON TRIGGER pgtrigger_usage_count_on_truncate_1d18f ON "feature_usage_events" IS '7fcf061fd59fe7b0de33a386b57ea9b62c44a2c1';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -1824,9 +1834,8 @@ BEGIN
             EXECUTE $body$
 -- What a user is allowed, and whether a use is.
 --
--- Nothing here counts: that is what admit_feature_usage and admit_lifetime_usage do, under the lock
--- of the row that they compare. Parameters are named with their function where a column has the
--- same name.
+-- Nothing here counts: that is what admit_usage does, under the lock of the row that it compares.
+-- Parameters are named with their function where a column has the same name.
 
 
 -- How much of a feature a user is allowed at a moment: by an override that is still valid, or else
@@ -2015,19 +2024,11 @@ BEGIN
         IF track AND asked > 0 AND NOT (wrong_tier AND enforce) THEN
             -- Compares again and counts, under a lock. A key that was used is admitted as it was
             -- then, whatever the limit is now.
-            IF outcome.per = 'lifetime' THEN
-                SELECT admission.* INTO recorded
-                  FROM public.admit_lifetime_usage(
-                           user_id, feature, asked,
-                           CASE WHEN enforce THEN outcome.usage_limit END,
-                           idempotency_key, source, moment) AS admission;
-            ELSE
-                SELECT admission.* INTO recorded
-                  FROM public.admit_feature_usage(
-                           user_id, feature, asked,
-                           CASE WHEN enforce THEN outcome.usage_limit END,
-                           idempotency_key, source, moment) AS admission;
-            END IF;
+            SELECT admission.* INTO recorded
+              FROM public.admit_usage(
+                       user_id, feature, asked,
+                       CASE WHEN enforce THEN outcome.usage_limit END,
+                       idempotency_key, source, moment, outcome.per = 'lifetime') AS admission;
             outcome.used_before := recorded.used_before;
             outcome.used_after := recorded.used_after;
             outcome.duplicate := recorded.duplicate;
@@ -2044,8 +2045,9 @@ BEGIN
         END IF;
     ELSIF track AND (outcome.reason IS NULL OR NOT enforce) THEN
         SELECT admission.* INTO recorded
-          FROM public.admit_feature_usage(
-                   user_id, feature, quantity, NULL, idempotency_key, source, moment) AS admission;
+          FROM public.admit_usage(
+                   user_id, feature, quantity, NULL, idempotency_key, source, moment,
+                   false) AS admission;
         outcome.duplicate := recorded.duplicate;
         outcome.event_id := recorded.event_id;
     END IF;

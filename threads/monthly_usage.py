@@ -13,14 +13,21 @@ from sentinel.counters import DefinerTrigger
 # What the legacy trigger did for each message, done once for each statement: same row, same month,
 # same figures. ON CONFLICT reads the rows in the order of their keys, so two statements that count
 # for the same users cannot wait for each other in a circle. The months are those of the session's
-# time zone, as they were.
+# time zone, as they were. Owners are looked up thread by thread: the plan of a join is made for the
+# first statement of a session, and after a bulk insert it read all threads for every message.
 COUNT_MESSAGES_OF_THE_MONTH = """\
     INSERT INTO public.user_usage AS usage (user_id, chat_messages_used)
-    SELECT thread.user_id, pg_catalog.count(*)
-      FROM new_values AS message
-      JOIN public.chat_threads AS thread ON thread.id = message.thread_id
-     GROUP BY thread.user_id
-     ORDER BY thread.user_id
+    SELECT owned.user_id, pg_catalog.sum(owned.messages)
+      FROM (SELECT (SELECT thread.user_id
+                      FROM public.chat_threads AS thread
+                     WHERE thread.id = added.thread_id) AS user_id,
+                   added.messages
+              FROM (SELECT message.thread_id, pg_catalog.count(*) AS messages
+                      FROM new_values AS message
+                     GROUP BY message.thread_id) AS added) AS owned
+     WHERE owned.user_id IS NOT NULL
+     GROUP BY owned.user_id
+     ORDER BY owned.user_id
     ON CONFLICT (user_id) DO UPDATE
        SET chat_messages_used = CASE
                WHEN pg_catalog.date_trunc('month', usage.last_reset) = this_month

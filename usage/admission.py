@@ -74,6 +74,9 @@ class Admission:
         return max(0, self.limit - self.used_after)
 
 
+FIELDS = tuple(field.name for field in fields(Admission))
+
+
 def use_feature(
     *,
     user_id: int,
@@ -132,7 +135,7 @@ def use_feature(
     with translated_errors(), connection.cursor() as cursor:
         cursor.execute(statement("use_feature"), values)
         [row] = cursor.fetchall()
-    came = dict(zip([field.name for field in fields(Admission)], row, strict=True))
+    came = dict(zip(FIELDS, row, strict=True))
     came["reason"] = came["reason"] and Reason(came["reason"])
     came["per"] = came["per"] and Per(came["per"])
     return Admission(**came)

@@ -53,6 +53,9 @@ class LedgerTotal(BoundCounter):
             "same_key": self.match(parent, child),
             "has_key": SQL(" AND ").join(SQL("{} IS NOT NULL").format(key) for key in keys),
             "changed": COMMA.join(self.changed_variables()),
+            "changed_keys": COMMA.join(
+                SQL("(SELECT {})").format(variable) for variable in self.changed_variables()
+            ),
             "created_columns": COMMA.join(Identifier(column) for column in self.creates),
             "created_values": COMMA.join(
                 expression.format(**{column: Identifier(column) for column in self.key_columns})

@@ -8,7 +8,7 @@ import pgtrigger
 from psycopg.sql import SQL, Composable, Identifier
 
 from sentinel.counters.ledger import COMMA, LedgerTotal
-from sentinel.counters.triggers import NEW_ROWS, NOT_THE_ENGINE, OLD_ROWS, CounterTrigger
+from sentinel.counters.triggers import ENGINE, NEW_ROWS, NOT_THE_ENGINE, OLD_ROWS, CounterTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +62,7 @@ def ledger_triggers(
             when=pgtrigger.After,
             operation=pgtrigger.Truncate,
             bind=bind,
+            declare=lambda _counter: [ENGINE],
             body=lambda counter: counter.render("ledger", "zero_totals"),
         ),
         CounterTrigger(
@@ -87,6 +88,7 @@ def ledger_guard_triggers(counter: LedgerTotal) -> list[pgtrigger.Trigger]:
         body: Composable,
         condition: str | None = None,
         referencing: pgtrigger.Referencing | None = None,
+        declare: list[tuple[str, str]] | None = None,
     ) -> CounterTrigger:
         return CounterTrigger(
             name=f"{counter.field}_{kind}",
@@ -95,6 +97,7 @@ def ledger_guard_triggers(counter: LedgerTotal) -> list[pgtrigger.Trigger]:
             operation=operation,
             referencing=referencing,
             bind=lambda _parent: counter,
+            declare=lambda _counter: declare or [],
             body=lambda _counter: body,
             condition=None if condition is None else lambda _counter: condition,
         )
@@ -116,7 +119,7 @@ def ledger_guard_triggers(counter: LedgerTotal) -> list[pgtrigger.Trigger]:
         ),
         guarding(
             "guard_key",
-            operation=pgtrigger.Update,
+            operation=pgtrigger.UpdateOf(*counter.key_columns),
             condition=_differs(tuple(counter.key_columns)),
             body=counter.render(
                 "ledger",
@@ -128,19 +131,22 @@ def ledger_guard_triggers(counter: LedgerTotal) -> list[pgtrigger.Trigger]:
         ),
         guarding(
             "adopt_insert",
+            declare=_variables(counter),
             operation=pgtrigger.Insert,
             referencing=NEW_ROWS,
             condition=_all(NO_REPAIR, NOT_THE_ENGINE),
             body=counter.render(
                 "ledger",
                 "adopt_rows",
-                is_written=_is_parent(counter, "written"),
+                parent_is_change=_is_parent(counter, "change"),
+                gathered=_gathered(counter),
                 **_adopted(counter, row="written"),
             ),
             **after_statement,
         ),
         guarding(
             "adopt_update",
+            declare=[ENGINE],
             operation=pgtrigger.Update,
             condition=_all(
                 _differs([counter.column]), _of_somebody(counter), NO_REPAIR, NOT_THE_ENGINE
@@ -150,20 +156,23 @@ def ledger_guard_triggers(counter: LedgerTotal) -> list[pgtrigger.Trigger]:
         ),
         guarding(
             "on_row_delete",
+            declare=_variables(counter),
             operation=pgtrigger.Delete,
             referencing=OLD_ROWS,
             body=counter.render(
                 "ledger",
                 "delete_events",
-                child_is_gone=counter.match(
-                    Identifier(counter.child._meta.db_table), Identifier("gone")
+                child_is_change=counter.match(
+                    Identifier(counter.child._meta.db_table), Identifier("change")
                 ),
-                parent_is_gone=_is_parent(counter, "gone"),
+                parent_is_change=_is_parent(counter, "change"),
+                gathered=_gathered(counter),
             ),
             **after_statement,
         ),
         guarding(
             "on_row_truncate",
+            declare=[ENGINE],
             operation=pgtrigger.Truncate,
             body=counter.render("ledger", "delete_all_events"),
             **after_statement,
@@ -186,18 +195,13 @@ def _variables(counter: LedgerTotal) -> list[tuple[str, str]]:
     return [
         *((f'"changed_{column}"', f"{type_}[]") for column, type_ in counter.key_columns.items()),
         ("deltas", "bigint[]"),
+        ENGINE,
     ]
 
 
 def _sum_body(counter: LedgerTotal, *, gather: str, add: str) -> Composable:
     change = Identifier("change")
     change_keys = _qualified("change", counter)
-    ordered = (
-        SQL("pg_catalog.array_agg({0}.{1} ORDER BY {2})").format(
-            change, Identifier(column), change_keys
-        )
-        for column in counter.key_columns
-    )
     only = (
         SQL("{0}.{1} = {2}[1]").format(
             Identifier(counter.parent._meta.db_table), Identifier(column), variable
@@ -210,9 +214,17 @@ def _sum_body(counter: LedgerTotal, *, gather: str, add: str) -> Composable:
         "parent_is_only": AND.join(only),
         "created_is_change": counter.match(Identifier("created"), change),
         "updated_is_change": counter.match(Identifier("updated"), change),
-        "gathered": COMMA.join(ordered),
+        "gathered": _gathered(counter),
     }
     return counter.render("ledger", add, gather=counter.render("ledger", gather, **words), **words)
+
+
+def _gathered(counter: LedgerTotal) -> Composable:
+    """The arrays of a function's `changed_…` variables, in one order."""
+    return COMMA.join(
+        SQL("pg_catalog.array_agg(change.{})").format(Identifier(column))
+        for column in counter.key_columns
+    )
 
 
 def _is_parent(counter: LedgerTotal, row: str) -> Composable:

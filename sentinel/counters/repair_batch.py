@@ -111,9 +111,7 @@ def _write_batch(
             held = _without(batch.keys, locked)
             [held_and_wrong] = _fetch(cursor, _compare_query(counter, "find_wrong", held))
             skipped.append(_skipped(held_and_wrong, LOCKED))
-    return BatchResult(
-        rows_repaired=repaired, skipped=tuple(rows for rows in skipped if rows.keys)
-    )
+    return BatchResult(rows_repaired=repaired, skipped=tuple(rows for rows in skipped if rows.keys))
 
 
 def _begin(cursor: CursorWrapper, counter: BoundCounter, among: Composable) -> None:
@@ -153,9 +151,7 @@ def _repair_query(counter: BoundCounter, locked: str, *, run: int) -> Composable
     )
 
 
-def _compare_query(
-    counter: BoundCounter, name: str, keys: str, **words: Composable
-) -> Composable:
+def _compare_query(counter: BoundCounter, name: str, keys: str, **words: Composable) -> Composable:
     """A query about the rows with some keys, what is stored in them and what it should be."""
     return counter.render(
         "repair",

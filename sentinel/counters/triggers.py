@@ -10,7 +10,7 @@ from psycopg.sql import SQL, Composable, Identifier
 from sentinel.counters.template import DefinerTriggerSqlV1
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from django.db.models import Model
     from pgtrigger.compiler import Trigger as CompiledTrigger
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 NEW_ROWS = pgtrigger.Referencing(new="new_values")
 OLD_ROWS = pgtrigger.Referencing(old="old_values")
 BOTH_ROWS = pgtrigger.Referencing(old="old_values", new="new_values")
+
+# What settings are assigned to: an assignment is an expression, a PERFORM would be a query.
+ENGINE = ("engine", "text")
+RECOUNT = ("recount", "text")
 
 RECOUNTING = (
     "CONSTANT boolean := coalesce(pg_catalog.current_setting('sentinel.recount', true), '') = 'on'"
@@ -120,6 +124,7 @@ def counting_triggers(
             when=pgtrigger.After,
             operation=pgtrigger.Truncate,
             bind=bind,
+            declare=lambda _counter: [ENGINE],
             body=_truncate_body,
         ),
     ]
@@ -133,6 +138,7 @@ def guard_triggers(counter: ChildCount) -> list[pgtrigger.Trigger]:
         operation: pgtrigger.Operation,
         condition: Callable[[ChildCount], str],
         body: Callable[[ChildCount], Composable],
+        variables: Sequence[tuple[str, str]] = (),
     ) -> CounterTrigger:
         return CounterTrigger(
             name=f"{counter.field}_guard_{kind}",
@@ -140,6 +146,7 @@ def guard_triggers(counter: ChildCount) -> list[pgtrigger.Trigger]:
             when=pgtrigger.Before,
             operation=operation,
             bind=lambda _parent: counter,
+            declare=lambda _counter: list(variables),
             condition=condition,
             body=body,
         )
@@ -151,6 +158,7 @@ def guard_triggers(counter: ChildCount) -> list[pgtrigger.Trigger]:
             pgtrigger.UpdateOf(*counter.stored_columns),
             _written_by_others,
             _guard_update_body,
+            [RECOUNT],
         ),
         guarding("key", pgtrigger.UpdateOf(counter.key), _key_changes, _guard_key_body),
     ]
@@ -182,6 +190,7 @@ def _counting_variables(counter: ChildCount) -> list[tuple[str, str]]:
         ("changed_keys", f"{counter.key_type}[]"),
         ("deltas", "bigint[]"),
         ("written", "bigint"),
+        ENGINE,
         ("recounting", RECOUNTING),
     ]
 
@@ -209,6 +218,7 @@ def _counting_body(counter: ChildCount, kind: str) -> Composable:
         "triggers",
         "count_children",
         deltas=counter.render("triggers", f"{kind}_deltas"),
+        keys_type=SQL(f"{counter.key_type}[]"),
         set_one=moved_by("deltas[1]"),
         set_many=moved_by("change.delta"),
         set_recounted=SQL(", ").join([*recounted, *touches]),
@@ -236,7 +246,7 @@ def _guard_update_body(counter: ChildCount) -> Composable:
     follow: list[Composable] = [
         SQL("NEW.{} := NEW.{};").format(mirror, column) for mirror in mirrors
     ]
-    follow += [SQL("PERFORM pg_catalog.set_config('sentinel.recount', 'on', true);")]
+    follow += [SQL("recount := pg_catalog.set_config('sentinel.recount', 'on', true);")]
     stay: list[Composable] = [SQL("NEW.{0} := OLD.{0};").format(mirror) for mirror in mirrors] or [
         SQL("NULL;")
     ]

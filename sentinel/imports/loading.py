@@ -45,8 +45,9 @@ def identify_by_id(record: Record) -> str:
 class RecordKind:
     """One kind of record, and how it becomes rows.
 
-    Every kind has `user`, which is checked for it. The statements read `pg_temp.staged_records`, and
-    the users by `email` in `pg_temp.staged_users`: see `sentinel.imports.staging`. None may write a counter: triggers count.
+    Every kind has `user`, which is checked for it. The statements read `pg_temp.staged_records`,
+    and the users by `email` in `pg_temp.staged_users`: see `sentinel.imports.staging`. None may
+    write a counter: triggers count.
 
     Attributes:
         rows: what the records become, such as `threads`.

@@ -23,8 +23,8 @@ WAIT_FOR_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('sentinel.imports
 # Compiling these statements takes longer than running them.
 NO_COMPILER = "SET LOCAL jit = off"
 
-# `row_id` is the row that was made of the record. Of a user, `email` is what records have, `address`
-# the same with the domain in lower case, which a new user gets.
+# `row_id` is the row that was made of the record. Of a user, `email` is what records have,
+# `address` the same with the domain in lower case, which a new user gets.
 CREATE = """
 CREATE TEMPORARY TABLE staged_records (
     position bigint NOT NULL,
@@ -52,8 +52,8 @@ SELECT DISTINCT email, address FROM pg_temp.staged_records
 
 # Users whom nobody knows under either way of writing. Without a hash nobody can log in as them.
 #
-# Here and below each way of writing is compared by itself, as a set. The planner knows nothing yet of
-# users that this transaction has added: to look up one at a time, it read all of them each time.
+# Here and below each way of writing is compared by itself, as a set. The planner knows nothing yet
+# of users that this transaction has added: to look up one at a time, it read all of them each time.
 ADD_USERS = """
 INSERT INTO users (email, password_hash)
 SELECT named.address, ''

@@ -133,6 +133,13 @@ def install_counter(connection: Connection, schema: str) -> None:
         connection.execute(text.replace('"public".', f'"{schema}".'))
 
 
+def index_counter(connection: Connection, peer: Peer) -> None:
+    """Give a peer the guide's index on the counter."""
+    connection.execute(
+        SQL(named_queries("peers", FOLDER)["index_counter"]).format(schema=Identifier(peer.schema))
+    )
+
+
 def fill_threads(
     connection: Connection, peer: Peer, *, first: int = 1, threads: int = 1, messages: int
 ) -> None:

@@ -1,17 +1,8 @@
--- Checks and records one use of a feature: one row, in the order of the fields of `Admission`.
-SELECT came.admitted, came.reason, came.plan, came.required_plan, came.usage_limit, came.per,
-       came.tier, came.overridden, came.used_before, came.used_after, came.resets_at,
-       came.duplicate, came.event_id, came.tracking_error, came.error_in
+-- Checks and records one use of a feature: one row with the fields of `Admission`, in their order,
+-- which is that of the type feature_use. The arguments are those of the function, in its order: its
+-- text is parsed at every use.
+SELECT *
   FROM public.use_feature(
-           user_id => %(user_id)s::integer,
-           feature => %(feature)s::varchar,
-           quantity => %(quantity)s::integer,
-           idempotency_key => %(key)s::text,
-           provided => %(provided)s::integer,
-           tiers => %(tiers)s::text[],
-           track => %(track)s,
-           enforce => %(enforce)s,
-           tolerant => %(tolerant)s,
-           source => %(source)s::text,
-           moment => coalesce(%(now)s::timestamptz, now())
-       ) AS came
+           %(user_id)s, %(feature)s::varchar, %(quantity)s, %(key)s::text, %(provided)s::integer,
+           %(tiers)s::text[], %(track)s, %(enforce)s, %(tolerant)s, %(source)s::text,
+           coalesce(%(now)s::timestamptz, now()))

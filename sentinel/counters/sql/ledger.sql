@@ -8,7 +8,7 @@
 
 -- name: gather_added
 -- The events of one INSERT or COPY: one sum a row of the parent.
-    SELECT {gathered}, pg_catalog.array_agg(change.delta ORDER BY {change_keys})
+    SELECT {gathered}, pg_catalog.array_agg(change.delta)
       INTO {changed}, deltas
       FROM (SELECT {keys}, pg_catalog.sum({quantity}) AS delta
               FROM new_values
@@ -17,7 +17,7 @@
 
 -- name: gather_removed
 -- The events of one DELETE, likewise.
-    SELECT {gathered}, pg_catalog.array_agg(change.delta ORDER BY {change_keys})
+    SELECT {gathered}, pg_catalog.array_agg(change.delta)
       INTO {changed}, deltas
       FROM (SELECT {keys}, -pg_catalog.sum({quantity}) AS delta
               FROM old_values
@@ -35,7 +35,7 @@
         RETURN NULL;
     END IF;
 
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
 
     IF pg_catalog.cardinality(deltas) = 1 THEN
         UPDATE {schema}.{parent}
@@ -50,35 +50,35 @@
         WITH created AS (
             INSERT INTO {schema}.{parent} ({keys}, {created_columns}, {column})
             SELECT {keys}, {created_values}, change.delta
-              FROM unnest({changed}, deltas) AS change ({keys}, delta)
+              FROM unnest({changed_keys}, (SELECT deltas)) AS change ({keys}, delta)
              WHERE change.delta >= 0
                AND NOT EXISTS (SELECT FROM {schema}.{parent} WHERE {parent_is_change})
              ORDER BY {keys}
                 ON CONFLICT ({keys}) DO NOTHING
             RETURNING {keys}
         )
-        SELECT {gathered}, pg_catalog.array_agg(change.delta ORDER BY {change_keys})
+        SELECT {gathered}, pg_catalog.array_agg(change.delta)
           INTO {changed}, deltas
-          FROM unnest({changed}, deltas) AS change ({keys}, delta)
+          FROM unnest({changed_keys}, (SELECT deltas)) AS change ({keys}, delta)
          WHERE NOT EXISTS (SELECT FROM created WHERE {created_is_change});
         EXIT WHEN deltas IS NULL;
 
         PERFORM FROM {schema}.{parent}
           WHERE ({parent_keys}) IN (SELECT {change_keys}
-                                      FROM unnest({changed}) AS change ({keys}))
+                                      FROM unnest({changed_keys}) AS change ({keys}))
           ORDER BY {parent_keys}
             FOR NO KEY UPDATE;
 
         WITH updated AS (
             UPDATE {schema}.{parent}
                SET {column} = coalesce({parent}.{column}, 0) + change.delta{touches}
-              FROM unnest({changed}, deltas) AS change ({keys}, delta)
+              FROM unnest({changed_keys}, (SELECT deltas)) AS change ({keys}, delta)
              WHERE {parent_is_change}
             RETURNING {parent_keys}
         )
-        SELECT {gathered}, pg_catalog.array_agg(change.delta ORDER BY {change_keys})
+        SELECT {gathered}, pg_catalog.array_agg(change.delta)
           INTO {changed}, deltas
-          FROM unnest({changed}, deltas) AS change ({keys}, delta)
+          FROM unnest({changed_keys}, (SELECT deltas)) AS change ({keys}, delta)
          WHERE NOT EXISTS (SELECT FROM updated WHERE {updated_is_change});
         EXIT WHEN deltas IS NULL;
     END LOOP;
@@ -87,7 +87,7 @@
     END IF;
 
     -- A sum that reaches no row would be lost in silence.
-    IF EXISTS (SELECT FROM unnest({changed}, deltas) AS change ({keys}, delta)
+    IF EXISTS (SELECT FROM unnest({changed_keys}, (SELECT deltas)) AS change ({keys}, delta)
                 WHERE change.delta < 0
                   AND NOT EXISTS (SELECT FROM {schema}.{parent} WHERE {parent_is_change})) THEN
         RAISE EXCEPTION 'counter %: there is nothing in % that a negative quantity could be '
@@ -109,21 +109,21 @@
         RETURN NULL;
     END IF;
 
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     PERFORM FROM {schema}.{parent}
-      WHERE ({parent_keys}) IN (SELECT {change_keys} FROM unnest({changed}) AS change ({keys}))
+      WHERE ({parent_keys}) IN (SELECT {change_keys} FROM unnest({changed_keys}) AS change ({keys}))
       ORDER BY {parent_keys}
         FOR NO KEY UPDATE;
     UPDATE {schema}.{parent}
        SET {column} = coalesce({parent}.{column}, 0) + change.delta{touches}
-      FROM unnest({changed}, deltas) AS change ({keys}, delta)
+      FROM unnest({changed_keys}, (SELECT deltas)) AS change ({keys}, delta)
      WHERE {parent_is_change};
     RETURN NULL;
 
 
 -- name: zero_totals
 -- TRUNCATE of the ledger leaves nothing to sum.
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     UPDATE {schema}.{parent}
        SET {column} = 0{touches}
      WHERE {has_key} AND {column} IS DISTINCT FROM 0;
@@ -155,21 +155,25 @@
 
 -- name: adopt_rows
 -- Rows that somebody else has inserted: what they hold was used, and becomes an event.
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     INSERT INTO {schema}.{child} ({adopted_columns}, {quantity})
     SELECT {adopted_values}, written.{column}
       FROM new_values AS written
      WHERE {has_key} AND written.{column} <> 0;
     IF pg_catalog.current_setting('sentinel.recount', true) = 'on' THEN
         -- Perhaps put into the place of rows that the same statement deleted: see delete_events.
-        UPDATE {schema}.{parent} SET {column} = 0 FROM new_values AS written WHERE {is_written};
+        SELECT {gathered} INTO {changed} FROM new_values AS change WHERE {has_key};
+        UPDATE {schema}.{parent}
+           SET {column} = 0
+          FROM unnest({changed_keys}) AS change ({keys})
+         WHERE {parent_is_change};
     END IF;
     RETURN NULL;
 
 
 -- name: adopt_difference
 -- Somebody else has changed the sum of a row: the difference was used, or given back.
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     IF coalesce(NEW.{column}, 0) <> coalesce(OLD.{column}, 0) THEN
         INSERT INTO {schema}.{child} ({adopted_columns}, {quantity})
         VALUES ({adopted_values}, coalesce(NEW.{column}, 0) - coalesce(OLD.{column}, 0));
@@ -187,17 +191,23 @@
 -- A row takes its events along, whoever deletes it. The same statement may have appended events to
 -- it, or may have put another row in its place. Either is summed before this trigger or after it:
 -- before, the row is summed again here; after, the flag makes the guard do it.
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     PERFORM pg_catalog.set_config('sentinel.recount', 'on', true);
-    DELETE FROM {schema}.{child} USING old_values AS gone WHERE {child_is_gone};
-    UPDATE {schema}.{parent} SET {column} = 0 FROM old_values AS gone WHERE {parent_is_gone};
+    SELECT {gathered} INTO {changed} FROM old_values AS change WHERE {has_key};
+    DELETE FROM {schema}.{child}
+     USING unnest({changed_keys}) AS change ({keys})
+     WHERE {child_is_change};
+    UPDATE {schema}.{parent}
+       SET {column} = 0
+      FROM unnest({changed_keys}) AS change ({keys})
+     WHERE {parent_is_change};
     RETURN NULL;
 
 
 -- name: delete_all_events
 -- TRUNCATE of the rows takes every event along. DELETE, since a TRUNCATE of the ledger would wait
 -- for those who are about to append to it, while they wait for the rows.
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     DELETE FROM {schema}.{child};
     RETURN NULL;
 

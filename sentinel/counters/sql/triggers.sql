@@ -11,13 +11,15 @@
 --   * locking and counting are two statements: the second one's snapshot is taken when the locks
 --     are held, and so sees what everybody before us has committed;
 --   * `sentinel.engine` holds the depth of the trigger that writes a counter, so that the guard
---     knows the engine from everybody else. The function's SET clause puts the old value back.
+--     knows the engine from everybody else. The function's SET clause puts the old value back;
+--   * arrays are named by a sub-select: where the planner sees their elements it plans anew for
+--     each statement, which takes longer than the statement. Nothing is joined with a transition
+--     table: a plan made for the rows of a bulk insert would be kept for the next single row.
 
 
 -- name: insert_deltas
 -- The rows of one INSERT, COPY, or of the inserting half of an upsert or MERGE: one delta a parent.
-    SELECT pg_catalog.array_agg(change.key ORDER BY change.key),
-           pg_catalog.array_agg(change.delta ORDER BY change.key)
+    SELECT pg_catalog.array_agg(change.key), pg_catalog.array_agg(change.delta)
       INTO changed_keys, deltas
       FROM (SELECT {child}.{foreign_key} AS key, pg_catalog.count(*) AS delta
               FROM new_values AS {child}
@@ -27,8 +29,7 @@
 
 -- name: delete_deltas
 -- The rows of one DELETE, also of one made by a cascade.
-    SELECT pg_catalog.array_agg(change.key ORDER BY change.key),
-           pg_catalog.array_agg(change.delta ORDER BY change.key)
+    SELECT pg_catalog.array_agg(change.key), pg_catalog.array_agg(change.delta)
       INTO changed_keys, deltas
       FROM (SELECT {child}.{foreign_key} AS key, -pg_catalog.count(*) AS delta
               FROM old_values AS {child}
@@ -40,8 +41,7 @@
 -- The rows of one UPDATE, new less old: a move to another parent and a change of a condition come
 -- out of the same sum. Parents that neither won nor lost are left alone, except when recounting:
 -- the count that disturbed the deltas may have seen the statement half done.
-    SELECT pg_catalog.array_agg(change.key ORDER BY change.key),
-           pg_catalog.array_agg(change.delta ORDER BY change.key)
+    SELECT pg_catalog.array_agg(change.key), pg_catalog.array_agg(change.delta)
       INTO changed_keys, deltas
       FROM (SELECT moved.key, pg_catalog.sum(moved.delta) AS delta
               FROM (SELECT {child}.{foreign_key} AS key, 1 AS delta
@@ -62,13 +62,13 @@
         RETURN NULL;
     END IF;
 
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
 
     IF recounting THEN
         -- Somebody wrote a counter in this transaction, perhaps in the very statement that wrote
         -- these rows, and the guard's count may include them already: count again.
         PERFORM FROM {schema}.{parent}
-          WHERE {parent}.{key} = ANY (changed_keys)
+          WHERE {parent}.{key} = ANY ((SELECT changed_keys)::{keys_type})
           ORDER BY {parent}.{key}
             FOR NO KEY UPDATE;
         UPDATE {schema}.{parent}
@@ -77,7 +77,7 @@
                        (SELECT pg_catalog.count(*)
                           FROM {schema}.{child}
                          WHERE {child}.{foreign_key} = changed.key{and_condition}) AS actual
-                  FROM pg_catalog.unnest(changed_keys) AS changed (key)) AS counted
+                  FROM pg_catalog.unnest((SELECT changed_keys)) AS changed (key)) AS counted
          WHERE {parent}.{key} = counted.key;
     ELSIF pg_catalog.cardinality(changed_keys) = 1 THEN
         UPDATE {schema}.{parent}
@@ -85,12 +85,12 @@
          WHERE {parent}.{key} = changed_keys[1];
     ELSE
         PERFORM FROM {schema}.{parent}
-          WHERE {parent}.{key} = ANY (changed_keys)
+          WHERE {parent}.{key} = ANY ((SELECT changed_keys)::{keys_type})
           ORDER BY {parent}.{key}
             FOR NO KEY UPDATE;
         UPDATE {schema}.{parent}
            SET {set_many}
-          FROM unnest(changed_keys, deltas) AS change (key, delta)
+          FROM unnest((SELECT changed_keys), (SELECT deltas)) AS change (key, delta)
          WHERE {parent}.{key} = change.key;
     END IF;
 
@@ -100,12 +100,12 @@
         -- Anything else would be a count that is silently lost.
         IF written < (SELECT pg_catalog.count(*)
                         FROM {schema}.{parent}
-                       WHERE {parent}.{key} = ANY (changed_keys)) THEN
+                       WHERE {parent}.{key} = ANY ((SELECT changed_keys)::{keys_type})) THEN
             RAISE EXCEPTION 'counter %: a trigger of % kept the count from being written',
                             {name}, {parent_name}
                 USING ERRCODE = 'triggered_action_exception',
                       HINT = 'A BEFORE UPDATE trigger returned NULL. Let it return NEW.';
-        ELSIF EXISTS (SELECT FROM unnest(changed_keys, deltas) AS change (key, delta)
+        ELSIF EXISTS (SELECT FROM unnest((SELECT changed_keys), (SELECT deltas)) AS change (key, delta)
                        WHERE change.delta > 0
                          AND NOT EXISTS (SELECT FROM {schema}.{parent}
                                           WHERE {parent}.{key} = change.key)) THEN
@@ -121,7 +121,7 @@
 
 -- name: zero_parents
 -- TRUNCATE leaves nothing to count, and no transition table to count it by.
-    PERFORM pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     UPDATE {schema}.{parent} SET {set_zero} WHERE {not_zero};
     RETURN NULL;
 

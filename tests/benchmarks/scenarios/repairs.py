@@ -16,6 +16,7 @@ from tests.benchmarks.peers import (
     ROW_TRIGGERS,
     SENTINEL,
     fill_threads,
+    index_counter,
     tidy,
 )
 from tests.benchmarks.pgbench import pgbench_command
@@ -56,6 +57,7 @@ def measure(bench: Bench) -> None:
         bench.create(connection, SENTINEL, ROW_TRIGGERS)
         for peer in (SENTINEL, ROW_TRIGGERS):
             fill_threads(connection, peer, threads=bench.sizes.drifting_threads, messages=MESSAGES)
+        index_counter(connection, ROW_TRIGGERS)  # both write the same indexes
         _repair_alone(bench, connection)
         _repair_beside_writers(bench, connection)
 

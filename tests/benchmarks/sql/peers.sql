@@ -36,8 +36,10 @@ CREATE TRIGGER count_moved_message AFTER UPDATE OF thread_id ON chat_messages
 
 
 -- name: legacy
--- The trigger of the deployed system, with its upkeep of user_usage.
+-- The trigger of the deployed system, with its upkeep of user_usage, which has a trigger of its own.
 CREATE TABLE user_usage (LIKE public.user_usage INCLUDING DEFAULTS INCLUDING INDEXES);
+CREATE TRIGGER update_user_usage_updated_at BEFORE UPDATE ON user_usage
+    FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 CREATE FUNCTION update_thread_stats() RETURNS trigger LANGUAGE plpgsql AS $function$
 DECLARE
     owner_id   integer;
@@ -70,6 +72,11 @@ END
 $function$;
 CREATE TRIGGER thread_message_added AFTER INSERT ON chat_messages
     FOR EACH ROW EXECUTE FUNCTION update_thread_stats();
+
+
+-- name: index_counter
+-- The guide's index on the counter, which the migrated database has.
+CREATE INDEX ON {schema}.chat_threads (user_id, thread_messages_count) WHERE is_deleted = false
 
 
 -- name: itineraries

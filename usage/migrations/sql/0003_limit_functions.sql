@@ -1,8 +1,7 @@
 -- What a user is allowed, and whether a use is.
 --
--- Nothing here counts: that is what admit_feature_usage and admit_lifetime_usage do, under the lock
--- of the row that they compare. Parameters are named with their function where a column has the
--- same name.
+-- Nothing here counts: that is what admit_usage does, under the lock of the row that it compares.
+-- Parameters are named with their function where a column has the same name.
 
 
 -- How much of a feature a user is allowed at a moment: by an override that is still valid, or else
@@ -191,19 +190,11 @@ BEGIN
         IF track AND asked > 0 AND NOT (wrong_tier AND enforce) THEN
             -- Compares again and counts, under a lock. A key that was used is admitted as it was
             -- then, whatever the limit is now.
-            IF outcome.per = 'lifetime' THEN
-                SELECT admission.* INTO recorded
-                  FROM public.admit_lifetime_usage(
-                           user_id, feature, asked,
-                           CASE WHEN enforce THEN outcome.usage_limit END,
-                           idempotency_key, source, moment) AS admission;
-            ELSE
-                SELECT admission.* INTO recorded
-                  FROM public.admit_feature_usage(
-                           user_id, feature, asked,
-                           CASE WHEN enforce THEN outcome.usage_limit END,
-                           idempotency_key, source, moment) AS admission;
-            END IF;
+            SELECT admission.* INTO recorded
+              FROM public.admit_usage(
+                       user_id, feature, asked,
+                       CASE WHEN enforce THEN outcome.usage_limit END,
+                       idempotency_key, source, moment, outcome.per = 'lifetime') AS admission;
             outcome.used_before := recorded.used_before;
             outcome.used_after := recorded.used_after;
             outcome.duplicate := recorded.duplicate;
@@ -220,8 +211,9 @@ BEGIN
         END IF;
     ELSIF track AND (outcome.reason IS NULL OR NOT enforce) THEN
         SELECT admission.* INTO recorded
-          FROM public.admit_feature_usage(
-                   user_id, feature, quantity, NULL, idempotency_key, source, moment) AS admission;
+          FROM public.admit_usage(
+                   user_id, feature, quantity, NULL, idempotency_key, source, moment,
+                   false) AS admission;
         outcome.duplicate := recorded.duplicate;
         outcome.event_id := recorded.event_id;
     END IF;
