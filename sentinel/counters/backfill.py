@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from psycopg.sql import SQL, Literal
 
-from sentinel.counters.repair import DEFAULT_BATCH_SIZE, find_batches
+from sentinel.counters.repair import find_batches
 from sentinel.counters.statements import render
 
 if TYPE_CHECKING:
     from sentinel.counters.binding import BoundCounter
+
+
+DEFAULT_BATCH_SIZE = 1_000  # rows; it locks what nobody holds, and has the rows to itself soon
 
 
 def backfill_sql(counter: BoundCounter, *, batch_size: int = DEFAULT_BATCH_SIZE) -> str:

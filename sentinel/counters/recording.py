@@ -64,11 +64,6 @@ def record_audits(
         ) from error
 
 
-def count_batch(cursor: CursorWrapper, *, run: int, rows: int) -> None:
-    """Keep that a batch was made, as a part of the transaction under way."""
-    execute(cursor, "count_batch", run=Literal(run), rows=Literal(rows))
-
-
 def forget_old_records(cursor: CursorWrapper, *, now: datetime, days: int | None = None) -> None:
     """Delete records that are older than the retention, a bounded number of each kind.
 

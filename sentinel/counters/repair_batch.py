@@ -10,7 +10,6 @@ from django.db import DatabaseError, connections, transaction
 from psycopg.sql import SQL, Identifier, Literal
 
 from sentinel.counters.binding import json_text
-from sentinel.counters.recording import count_batch
 from sentinel.counters.statements import named_queries, render
 from sentinel.retries import (
     ATTEMPTS,
@@ -105,7 +104,6 @@ def _write_batch(
         lock = counter.lock_parents(among, skip_locked=skip_locked)
         [locked] = _fetch(cursor, render("repair", "lock_batch", lock_parents=lock))
         repaired, still_wrong = _fetch(cursor, _repair_query(counter, locked, run=run))
-        count_batch(cursor, run=run, rows=repaired)
         skipped = [_skipped(still_wrong, STILL_WRONG)]
         if skip_locked:
             held = _without(batch.keys, locked)
@@ -124,8 +122,8 @@ def _begin(cursor: CursorWrapper, counter: BoundCounter, among: Composable) -> N
     missing = counter.add_missing_parents(among)
     if missing is not None:  # before the settings: what is new holds 0, and is repaired below
         cursor.execute(missing.as_string(None))
-    for name, value in {"lock_timeout": LOCK_TIMEOUT, **counter.repair_settings}.items():
-        cursor.execute(named_queries("repair")["set_for_transaction"], [name, value])
+    settings = {"lock_timeout": LOCK_TIMEOUT, **counter.repair_settings}
+    cursor.execute(named_queries("repair")["set_for_transaction"], [json.dumps(settings)])
 
 
 def _repair_query(counter: BoundCounter, locked: str, *, run: int) -> Composable:

@@ -117,7 +117,7 @@ def test_a_figure_has_the_digits_that_mean_something(value: float, text: str) ->
 
 
 def test_a_smaller_run_says_what_is_smaller() -> None:
-    assert smaller_sizes(NORMAL)["audited_threads"] == (20_000, 100_000)
+    assert smaller_sizes(NORMAL)["archived_months"] == (10_000, 100_000)
     assert not smaller_sizes(FULL)
 
 

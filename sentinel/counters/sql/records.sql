@@ -18,14 +18,6 @@ SELECT audit.counter, {now}, audit.exact, audit.rows_checked, audit.rows_in_drif
                  largest_drift bigint, summed_drift bigint, problems jsonb, seconds float)
 
 
--- name: count_batch
--- What a killed run has done can be read from its row.
-UPDATE {schema}.counter_repair_runs
-   SET batches = batches + 1,
-       rows_repaired = rows_repaired + {rows}
- WHERE id = {run}
-
-
 -- name: begin_run
 -- Whoever holds the lock is the only one: runs that seem to go on were killed.
 WITH killed AS (

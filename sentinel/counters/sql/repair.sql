@@ -32,9 +32,9 @@ SELECT coalesce(jsonb_agg(locked.key), '[]')::text FROM ({lock_parents}) AS lock
 
 -- name: repair_batch
 -- The rows of a batch, which are locked: those that are wrong are rewritten, and those of them that
--- came out right are recorded, with what they were and are. Returns how many these are, and the keys
--- of the others. All of it is one statement: a row that leaves the server and comes back costs more
--- than its repair.
+-- came out right are recorded, with what they were and are; what a killed run has done can be read
+-- from its row. Returns how many these are, and the keys of the others. All of it is one statement: a
+-- row that leaves the server and comes back costs more than its repair.
 WITH wrong AS MATERIALIZED (
         SELECT to_jsonb(key) AS key, stored, actual
           FROM ({comparison}) AS compared
@@ -52,7 +52,12 @@ WITH wrong AS MATERIALIZED (
         SELECT {run}, {name}, came.key, {before}, {after}, statement_timestamp()
           FROM came
          WHERE came.is_right
-         ORDER BY came.key)
+         ORDER BY came.key),
+     counted AS (
+        UPDATE {schema}.counter_repair_runs
+           SET batches = batches + 1,
+               rows_repaired = rows_repaired + (SELECT count(*) FROM came WHERE is_right)
+         WHERE id = {run})
 SELECT count(*) FILTER (WHERE is_right),
        coalesce(jsonb_agg(key ORDER BY key) FILTER (WHERE is_right IS NOT TRUE), '[]')::text
   FROM came
@@ -66,7 +71,8 @@ SELECT coalesce(jsonb_agg(key ORDER BY key), '[]')::text
 
 
 -- name: set_for_transaction
-SELECT set_config(%s, %s, true)
+-- Settings and their values, a JSON object.
+SELECT set_config(given.name, given.value, true) FROM jsonb_each_text(%s::jsonb) AS given (name, value)
 
 
 -- name: count_rows

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MESSAGES = 10  # of each thread
 WRITERS = 4
+MOST_ROUNDS = 3  # each takes half a minute
 ATTEMPTS = 5
 # As one finds it in runbooks: all threads, one statement, while others go on writing.
 SET_BASED = """
@@ -77,6 +78,7 @@ def _repair_alone(bench: Bench, connection: Connection) -> None:
             "repair": repairing(SENTINEL, _repair),
             "set_based": repairing(ROW_TRIGGERS, lambda: connection.execute(SET_BASED)),
         },
+        rounds=min(bench.sizes.rounds, MOST_ROUNDS),
     )
     bench.check(connection, "repair", SENTINEL, ROW_TRIGGERS)
 
@@ -86,7 +88,7 @@ def _repair_beside_writers(bench: Bench, connection: Connection) -> None:
     during: list[float] = []
     before: list[float] = []
     left: dict[str, list[float]] = {"sentinel": [], "set_based": [], "read_then_write": []}
-    for _ in range(bench.sizes.rounds):
+    for _ in range(min(bench.sizes.rounds, MOST_ROUNDS)):
         bench.tell("repair beside writers")
         _plant_drift(connection, SENTINEL)
         with _writers(bench, SENTINEL):

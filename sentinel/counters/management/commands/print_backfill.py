@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentinel.console import ConsoleCommand, positive_number
 from sentinel.counters import UnknownCounterError, backfill_sql, find_counters
-from sentinel.counters.repair import DEFAULT_BATCH_SIZE
+from sentinel.counters.backfill import DEFAULT_BATCH_SIZE
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
