@@ -2526,8 +2526,8 @@ $function$;
 -- Locking and moving are two statements: the second sees what was committed while the first waited.
 -- Others who count in such a month wait for the row's lock, find no row afterwards and make one.
 --
--- The settings: a batch is reached by its keys, whatever the statistics of tables say that have
--- just been filled, and its triggers with it. Nothing here reads a table from end to end.
+-- The settings: a batch is reached by its keys, and its triggers with it, also where tables have no
+-- statistics because they have just been filled. Nothing here reads a table from end to end.
 CREATE OR REPLACE FUNCTION public.archive_usage_batch(run bigint, before date, ids integer[])
 RETURNS TABLE (rows_moved bigint, events_moved bigint)
 LANGUAGE plpgsql

@@ -10,7 +10,7 @@ from django.test.utils import setup_databases, teardown_databases
 
 from sentinel.counters import ChildCount, RowValue, declared_counters, find_counters
 from tests.examples import CHILD_EXAMPLES, ROW_EXAMPLES
-from tests.rows import Rows
+from tests.rows import Rows, execute
 from tests.scratch import scratch_database
 
 if TYPE_CHECKING:
@@ -76,6 +76,11 @@ def django_db_setup(
     yield
     if not django_db_keepdb:
         with django_db_blocker.unblock():
+            # The server goes on with what a client has asked for that a test has killed.
+            execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
             teardown_databases(made, verbosity=0)
 
 
