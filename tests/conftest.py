@@ -6,11 +6,13 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from django.db import connection
 from django.test.utils import setup_databases, teardown_databases
+from psycopg.sql import SQL, Identifier
 
 from sentinel.counters import ChildCount, RowValue, declared_counters, find_counters
 from tests.examples import CHILD_EXAMPLES, ROW_EXAMPLES
-from tests.rows import Rows, execute
+from tests.rows import Rows
 from tests.scratch import scratch_database
 
 if TYPE_CHECKING:
@@ -76,12 +78,25 @@ def django_db_setup(
     yield
     if not django_db_keepdb:
         with django_db_blocker.unblock():
-            # The server goes on with what a client has asked for that a test has killed.
-            execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
+            end_other_sessions(connection.settings_dict["NAME"])
             teardown_databases(made, verbosity=0)
+
+
+def end_other_sessions(database: str) -> None:
+    """Let nobody into a database any more, and end who is there: it is about to be dropped.
+
+    The server goes on with what a client has asked for that a test has killed, and a page that a
+    browser still shows asks again.
+    """
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(
+            SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false")
+            .format(Identifier(database))
+            .as_string(None)
+        )
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database]
+        )
 
 
 @pytest.fixture
