@@ -32,7 +32,12 @@ class Change:
 
     @property
     def worse(self) -> bool:
-        """Whether it is clearly worse: beyond the recorded spread, and by a quarter."""
+        """Whether it is clearly worse: beyond the recorded spread, and by a quarter.
+
+        A number that is no ratio, such as what a peer admits too many, only has to meet its bar.
+        """
+        if self.bar.against is None:
+            return not self.bar.admits(self.present.median)
         if self.bar.at_most is not None:
             worst = max(self.recorded.high, self.recorded.median * TOLERANCE)
             return self.present.median > worst

@@ -169,6 +169,15 @@ def test_a_ratio_is_worse_beyond_the_spread_and_a_quarter(
     assert change.worse is worse
 
 
+@pytest.mark.parametrize(("now", "worse"), [(9, False), (1, False), (0, True)])
+def test_a_number_that_is_no_ratio_is_worse_where_it_misses_its_bar(
+    now: float, *, worse: bool
+) -> None:
+    bar = Bar(name="n", work="n", measured="w/n", at_least=1)
+    recorded, present = (Ratio(median=it, low=it, high=it) for it in (4, now))
+    assert Change(bar=bar, recorded=recorded, present=present).worse is worse
+
+
 def test_runs_of_other_sizes_are_not_compared() -> None:
     with pytest.raises(RecordError, match="full sizes, this one quick"):
         compare_runs(run_of({}, sizes="full"), run_of({}))
@@ -314,7 +323,10 @@ def test_a_quick_run_measures_every_bar_and_says_what_got_worse_and_who_drifted(
     tmp_path: Path, django_db_setup: None
 ) -> None:
     """Everything in one run of the program: it makes a database of its own."""
-    impossible = {"gated view, round trips/more": measurement(0.1)}
+    impossible = {
+        "limit check/count, longest": measurement(1e9),
+        "limit check/counter, longest": measurement(1.0),
+    }
     for major in (15, 16, 17, 18):
         write_run(run_of(impossible, server=f"{major}.0"), tmp_path / "recorded.json")
     done = subprocess.run(  # noqa: S603 (our own program)
