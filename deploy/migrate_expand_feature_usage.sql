@@ -571,11 +571,11 @@ END;
 $sentinel$;
 REVOKE ALL ON FUNCTION pgtrigger_usage_count_guard_key_afe16() FROM PUBLIC;
 CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_guard_key_afe16
-    BEFORE UPDATE OF "user_id", "feature", "period_start" ON "feature_usage"
+    BEFORE UPDATE ON "feature_usage"
      
     FOR EACH ROW WHEN (OLD."user_id" IS DISTINCT FROM NEW."user_id" OR OLD."feature" IS DISTINCT FROM NEW."feature" OR OLD."period_start" IS DISTINCT FROM NEW."period_start")
     EXECUTE FUNCTION pgtrigger_usage_count_guard_key_afe16();
-COMMENT ON TRIGGER pgtrigger_usage_count_guard_key_afe16 ON "feature_usage" IS '68c9c86320e6d12640513064394b5ab849b53a1a';
+COMMENT ON TRIGGER pgtrigger_usage_count_guard_key_afe16 ON "feature_usage" IS '60798a83a8183aded51570e0063f13d93572a88a';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN

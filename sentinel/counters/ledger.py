@@ -117,6 +117,7 @@ class LedgerTotal(BoundCounter):
         return self.render(
             "ledger",
             "lock_totals",
+            row_key=self.row_key,
             is_among=self.is_among(among),
             skip_locked=SQL(" SKIP LOCKED" if skip_locked else ""),
         )

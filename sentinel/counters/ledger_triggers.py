@@ -119,7 +119,7 @@ def ledger_guard_triggers(counter: LedgerTotal) -> list[pgtrigger.Trigger]:
         ),
         guarding(
             "guard_key",
-            operation=pgtrigger.UpdateOf(*counter.key_columns),
+            operation=pgtrigger.Update,
             condition=_differs(tuple(counter.key_columns)),
             body=counter.render(
                 "ledger",

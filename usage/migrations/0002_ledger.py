@@ -198,8 +198,8 @@ class Migration(migrations.Migration):
                 sql=sentinel.counters.template.DefinerTriggerSqlV1(
                     condition='WHEN (OLD."user_id" IS DISTINCT FROM NEW."user_id" OR OLD."feature" IS DISTINCT FROM NEW."feature" OR OLD."period_start" IS DISTINCT FROM NEW."period_start")',
                     func='    RAISE EXCEPTION \'counter %: the key of a row of % cannot be changed (% to %)\',\n                    \'feature_usage.usage_count\', \'feature_usage\',\n                    pg_catalog.jsonb_build_array(OLD."user_id", OLD."feature", OLD."period_start"), pg_catalog.jsonb_build_array(NEW."user_id", NEW."feature", NEW."period_start")\n        USING ERRCODE = \'restrict_violation\',\n              HINT = \'Insert a row with the other key, and delete this one.\';',
-                    hash="68c9c86320e6d12640513064394b5ab849b53a1a",
-                    operation='UPDATE OF "user_id", "feature", "period_start"',
+                    hash="60798a83a8183aded51570e0063f13d93572a88a",
+                    operation="UPDATE",
                     pgid="pgtrigger_usage_count_guard_key_afe16",
                     table="feature_usage",
                     when="BEFORE",

@@ -258,7 +258,7 @@ pg_catalog.jsonb_build_array({parent_keys})
 
 -- name: lock_totals
 -- In the order of the keys, as the triggers do.
-SELECT pg_catalog.jsonb_build_array({parent_keys})
+SELECT {row_key}
   FROM {schema}.{parent}
  WHERE {is_among}
  ORDER BY {parent_keys}
