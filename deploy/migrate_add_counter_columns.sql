@@ -712,9 +712,9 @@ REVOKE ALL ON FUNCTION pgtrigger_thread_messages_count_guard_update_9b413() FROM
 CREATE OR REPLACE  TRIGGER pgtrigger_thread_messages_count_guard_update_9b413
     BEFORE UPDATE OF "thread_messages_count", "message_count" ON "chat_threads"
      
-    FOR EACH ROW WHEN ((OLD."thread_messages_count" IS DISTINCT FROM NEW."thread_messages_count" OR OLD."message_count" IS DISTINCT FROM NEW."message_count") AND (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text))
+    FOR EACH ROW WHEN ((OLD."thread_messages_count" IS DISTINCT FROM NEW."thread_messages_count" OR OLD."message_count" IS DISTINCT FROM NEW."message_count") AND (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text) AND (pg_trigger_depth() <> 0 OR current_setting('sentinel.repairing', true) IS DISTINCT FROM pg_current_xact_id()::text OR NOT has_table_privilege(OLD.tableoid, 'TRIGGER')))
     EXECUTE FUNCTION pgtrigger_thread_messages_count_guard_update_9b413();
-COMMENT ON TRIGGER pgtrigger_thread_messages_count_guard_update_9b413 ON "chat_threads" IS '0e5be7dbe34d3cb2145a6f13b636c2c99abfa3c8';
+COMMENT ON TRIGGER pgtrigger_thread_messages_count_guard_update_9b413 ON "chat_threads" IS '5b8fd66554646ec839db7dbbc06b27fffd6b455e';
 CREATE OR REPLACE FUNCTION pgtrigger_thread_messages_count_guard_key_4f852() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp

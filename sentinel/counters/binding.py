@@ -107,6 +107,13 @@ class BoundCounter:
         """A statement that has the triggers store the truth in rows which are locked."""
         return self.render("repair", "rewrite", keys=self.keys_among(among))
 
+    def restore(self) -> Composable:
+        """A statement that stores the truth in the locked rows of a common table `wrong`.
+
+        The table has what `comparison` has. By default the triggers are asked for the truth.
+        """
+        return self.rewrite(SQL("(SELECT coalesce(jsonb_agg(to_jsonb(key)), '[]') FROM wrong)"))
+
     @property
     def row_key(self) -> Composable:
         """The key of a row of the parent, as the comparison has it."""
@@ -172,6 +179,13 @@ class ChildCount(BoundCounter):
             and_child_among=self.among("\n               AND", child, self.foreign_key, among),
             where_among=self.among("\n WHERE", parent, self.key, among),
         )
+
+    def restore(self) -> Composable:
+        """See `BoundCounter.restore`. The rows were counted together: the guard lets them pass."""
+        actual = (
+            SQL("{} = wrong.actual").format(Identifier(column)) for column in self.stored_columns
+        )
+        return self.render("repair", "restore", set_actual=SQL(", ").join(actual))
 
 
 @dataclass(frozen=True, kw_only=True)

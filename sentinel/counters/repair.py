@@ -13,8 +13,9 @@ from psycopg.sql import Literal
 
 from sentinel.counters.audit import DEFAULT_SAMPLE, audit_counter
 from sentinel.counters.health import find_problems
-from sentinel.counters.repair_batch import Batch, repair_batch
+from sentinel.counters.repair_batch import Batch, BatchRepair
 from sentinel.counters.repair_lock import lock_repairs
+from sentinel.counters.repair_pace import Pace
 from sentinel.counters.repair_report import RepairReport, RepairRunReport
 from sentinel.counters.repair_run import Outcome, begin_run, end_run
 from sentinel.counters.selection import refused_keys
@@ -80,7 +81,7 @@ def repair_counters(
     now: datetime,
     batch_size: int = DEFAULT_BATCH_SIZE,
     max_batches: int | None = None,
-    pause: float = 0.0,
+    pause: float | None = None,
     progress: Progress | None = None,
     using: str = DEFAULT_DB_ALIAS,
 ) -> RepairRunReport:
@@ -94,7 +95,7 @@ def repair_counters(
         now: records that are too old by then are forgotten.
         batch_size: rows of a batch.
         max_batches: end after so many; None for all.
-        pause: seconds between two batches.
+        pause: seconds between two batches; None to rest as `Pace` finds it.
         progress: is told how far it has come.
         using: the database's alias. The caller has no transaction open in it.
 
@@ -102,7 +103,7 @@ def repair_counters(
         RepairRunningError: another repair is at work.
         RepairLockLostError: the lock that keeps others out was taken away.
         SelectionError: a key does not fit its column. Nothing has been written.
-        DatabaseError: see `repair_batch`.
+        DatabaseError: see `BatchRepair.repair`.
     """
     started = perf_counter()
     progress = progress or Progress()
@@ -216,24 +217,28 @@ def _work_off(
     run: int,
     lock: RepairLock,
     max_batches: int | None,
-    pause: float,
+    pause: float | None,
     progress: Progress,
     using: str,
 ) -> int:
     """Repair batch after batch, and return how many."""
     progress.begin(total=sum(task.rows_found for task in tasks))
     done = rows = 0
+    rest = 0.0
     for task in tasks:
+        pace = Pace(pause=pause)
+        batches = BatchRepair(counter=task.counter, run=run, using=using)
         for batch in task.batches:
             if done == max_batches:
                 task.rows_left += batch.rows
                 continue
-            if done:
-                time.sleep(pause)
+            time.sleep(rest)
             lock.require()
             started = perf_counter()
-            result = repair_batch(task.counter, batch, run=run, using=using)
-            task.seconds += perf_counter() - started
+            result = batches.repair(batch)
+            seconds = perf_counter() - started
+            rest = pace.rest(seconds=seconds, rows=result.rows_repaired)
+            task.seconds += seconds
             task.rows_repaired += result.rows_repaired
             task.skipped += result.skipped
             done += 1

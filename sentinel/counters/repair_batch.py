@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import DatabaseError, connections, transaction
@@ -21,6 +22,8 @@ from sentinel.retries import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.db.backends.utils import CursorWrapper
     from psycopg.sql import Composable
 
@@ -30,6 +33,8 @@ LOCK_TIMEOUT = "500ms"  # below deadlock_timeout (1 s): the repair gives way, no
 REFUSING = {"09", "22", "23", "27", "P0"}  # classes of errors that triggers and constraints raise
 
 LOCKED = "locked by another transaction"
+BATCH = SQL("current_setting('sentinel.batch')::jsonb")  # the keys
+
 STILL_WRONG = "still wrong after the write: a trigger of others, or a writer without triggers"
 
 
@@ -66,102 +71,137 @@ class BatchResult:
     skipped: tuple[SkippedRows, ...] = ()
 
 
-def repair_batch(counter: BoundCounter, batch: Batch, *, run: int, using: str) -> BatchResult:
-    """Repair rows, with patience for those who hold them.
+@dataclass(frozen=True, kw_only=True)
+class BatchRepair:
+    """Repairs batches of rows of one counter.
 
-    What passes (a lock, a deadlock, a cancelled statement) is tried again; the last attempt leaves
-    out what is locked, so that one row does not keep the others wrong.
+    What differs from batch to batch, the keys, stands in a setting of the transaction: every
+    statement is the same text each time, and is put together once.
 
-    Raises:
-        DatabaseError: anything that the next batch would meet as well, such as a lost connection or
-            a missing right. The batch is rolled back.
+    Attributes:
+        counter: whose rows they are.
+        run: the key of the run that is recorded with each row.
+        using: the database's alias.
     """
-    reason = ""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with transaction.atomic(using=using, durable=True):
-                return _write_batch(
-                    counter, batch, run=run, using=using, skip_locked=attempt == ATTEMPTS
-                )
-        except DatabaseError as error:
-            passing = passes(error, also=ENDED)
-            if not passing and sqlstate(error)[:2] not in REFUSING:
-                raise
-            reason = str(error).strip().splitlines()[0]
-        if not passing:
-            break
-        if attempt < ATTEMPTS:
-            pause_before_next(attempt, first=BATCH_FIRST_PAUSE)
-    return BatchResult(skipped=(SkippedRows(keys=tuple(json.loads(batch.keys)), reason=reason),))
+
+    counter: BoundCounter
+    run: int
+    using: str
+
+    def repair(self, batch: Batch) -> BatchResult:
+        """Repair rows, with patience for those who hold them.
+
+        What passes (a lock, a deadlock, a cancelled statement) is tried again; the last attempt
+        leaves out what is locked, so that one row does not keep the others wrong.
+
+        Raises:
+            DatabaseError: anything that the next batch would meet as well, such as a lost
+                connection or a missing right. The batch is rolled back.
+        """
+        reason = ""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with transaction.atomic(using=self.using, durable=True):
+                    return self._write(batch, skip_locked=attempt == ATTEMPTS)
+            except DatabaseError as error:
+                passing = passes(error, also=ENDED)
+                if not passing and sqlstate(error)[:2] not in REFUSING:
+                    raise
+                reason = str(error).strip().splitlines()[0]
+            if not passing:
+                break
+            if attempt < ATTEMPTS:
+                pause_before_next(attempt, first=BATCH_FIRST_PAUSE)
+        keys = tuple(json.loads(batch.keys))
+        return BatchResult(skipped=(SkippedRows(keys=keys, reason=reason),))
+
+    def _write(self, batch: Batch, *, skip_locked: bool) -> BatchResult:
+        with connections[self.using].cursor() as cursor:
+            self._begin(cursor, batch)
+            [locked] = _fetch(cursor, self._skip_locked if skip_locked else self._lock)
+            repaired, still_wrong = _fetch(cursor, self._rewrite)
+            skipped = [_skipped(still_wrong, STILL_WRONG)]
+            if skip_locked:
+                held = json_text(_without(batch.keys, locked))
+                find_wrong = _compare(self.counter, "find_wrong", held).as_string(None)
+                [held_and_wrong] = _fetch(cursor, find_wrong)
+                skipped.append(_skipped(held_and_wrong, LOCKED))
+        skipped_rows = tuple(rows for rows in skipped if rows.keys)
+        return BatchResult(rows_repaired=repaired, skipped=skipped_rows)
+
+    def _begin(self, cursor: CursorWrapper, batch: Batch) -> None:
+        """Make what is to be locked, and settings for this transaction alone.
+
+        Locking and comparing are two statements with a snapshot each: that takes READ COMMITTED.
+        `statement_timeout` is left as the role or the server has it: a batch is to keep to it too.
+        """
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        settings = {"lock_timeout": LOCK_TIMEOUT, "sentinel.batch": batch.keys}
+        if self._add_missing:  # before the others: what is new holds 0, and is repaired below
+            _set(cursor, settings)
+            cursor.execute(self._add_missing)
+        _set(cursor, {**settings, **self.counter.repair_settings})
+
+    @cached_property
+    def _add_missing(self) -> str:
+        missing = self.counter.add_missing_parents(BATCH)
+        return "" if missing is None else missing.as_string(None)
+
+    @cached_property
+    def _lock(self) -> str:
+        lock = self.counter.lock_parents(BATCH)
+        return render("repair", "lock_batch", lock_parents=lock).as_string(None)
+
+    @cached_property
+    def _skip_locked(self) -> str:
+        lock = self.counter.lock_parents(BATCH, skip_locked=True)
+        return render("repair", "lock_batch", lock_parents=lock).as_string(None)
+
+    @cached_property
+    def _rewrite(self) -> str:
+        query = _compare(
+            self.counter,
+            "repair_batch",
+            BATCH,
+            rewrite=self.counter.restore(),
+            row_key=self.counter.row_key,
+            run=Literal(self.run),
+            before=_by_column(self.counter, "before"),
+            after=_by_column(self.counter, "after"),
+        )
+        return query.as_string(None)
 
 
-def _write_batch(
-    counter: BoundCounter, batch: Batch, *, run: int, using: str, skip_locked: bool
-) -> BatchResult:
-    among = json_text(batch.keys)
-    with connections[using].cursor() as cursor:
-        _begin(cursor, counter, among)
-        lock = counter.lock_parents(among, skip_locked=skip_locked)
-        [locked] = _fetch(cursor, render("repair", "lock_batch", lock_parents=lock))
-        repaired, still_wrong = _fetch(cursor, _repair_query(counter, locked, run=run))
-        skipped = [_skipped(still_wrong, STILL_WRONG)]
-        if skip_locked:
-            held = _without(batch.keys, locked)
-            [held_and_wrong] = _fetch(cursor, _compare_query(counter, "find_wrong", held))
-            skipped.append(_skipped(held_and_wrong, LOCKED))
-    return BatchResult(rows_repaired=repaired, skipped=tuple(rows for rows in skipped if rows.keys))
+def _by_column(counter: BoundCounter, values: str) -> Composable:
+    """A JSON object with the values of an array."""
+    pairs = [
+        SQL("{}, {}.{}[{}]").format(
+            Literal(column), Identifier("came"), Identifier(values), Literal(place)
+        )
+        for place, column in enumerate(counter.stored_columns, start=1)
+    ]
+    return SQL("jsonb_build_object({})").format(SQL(", ").join(pairs))
 
 
-def _begin(cursor: CursorWrapper, counter: BoundCounter, among: Composable) -> None:
-    """Make what is to be locked, and settings for this transaction alone.
-
-    Locking and comparing are two statements with a snapshot each: that takes READ COMMITTED.
-    `statement_timeout` is left as the role or the server has it: a batch is to keep to it too.
-    """
-    cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-    missing = counter.add_missing_parents(among)
-    if missing is not None:  # before the settings: what is new holds 0, and is repaired below
-        cursor.execute(missing.as_string(None))
-    settings = {"lock_timeout": LOCK_TIMEOUT, **counter.repair_settings}
-    cursor.execute(named_queries("repair")["set_for_transaction"], [json.dumps(settings)])
-
-
-def _repair_query(counter: BoundCounter, locked: str, *, run: int) -> Composable:
-    def by_column(values: str) -> Composable:
-        """A JSON object with the values of an array."""
-        pairs = [
-            SQL("{}, {}.{}[{}]").format(
-                Literal(column), Identifier("came"), Identifier(values), Literal(place)
-            )
-            for place, column in enumerate(counter.stored_columns, start=1)
-        ]
-        return SQL("jsonb_build_object({})").format(SQL(", ").join(pairs))
-
-    return _compare_query(
-        counter,
-        "repair_batch",
-        locked,
-        rewrite=counter.rewrite(SQL("(SELECT coalesce(jsonb_agg(key), '[]') FROM wrong)")),
-        row_key=counter.row_key,
-        run=Literal(run),
-        before=by_column("before"),
-        after=by_column("after"),
-    )
-
-
-def _compare_query(counter: BoundCounter, name: str, keys: str, **words: Composable) -> Composable:
+def _compare(
+    counter: BoundCounter, name: str, among: Composable, **words: Composable
+) -> Composable:
     """A query about the rows with some keys, what is stored in them and what it should be."""
     return counter.render(
         "repair",
         name,
-        comparison=counter.comparison(json_text(keys)),
+        comparison=counter.comparison(among),
         differs=render("audit", "differs"),
         **words,
     )
 
 
-def _fetch(cursor: CursorWrapper, query: Composable) -> tuple[Any, ...]:
-    cursor.execute(query.as_string(None))
+def _set(cursor: CursorWrapper, settings: Mapping[str, str]) -> None:
+    cursor.execute(named_queries("repair")["set_for_transaction"], [json.dumps(settings)])
+
+
+def _fetch(cursor: CursorWrapper, query: str) -> tuple[Any, ...]:
+    cursor.execute(query)
     [row] = cursor.fetchall()
     return tuple(row)
 

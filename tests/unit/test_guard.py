@@ -274,6 +274,53 @@ def test_a_setting_of_the_session_does_not_open_the_guard(rows: Rows) -> None:
     rows.sql("RESET sentinel.engine")
 
 
+@pytest.mark.parametrize(
+    "transaction_number",
+    ["''", "'0'", "'on'", "'1'", "(pg_current_xact_id()::text::bigint + 1)::text"],
+)
+def test_a_repair_of_another_transaction_does_not_open_the_guard(
+    rows: Rows, transaction_number: str
+) -> None:
+    parent = rows.parent()
+    rows.child(parent)
+    rows.sql(f"SELECT set_config('sentinel.repairing', {transaction_number}, true)")
+    rows.sql("UPDATE {parent} SET {column} = 40 WHERE {key} = {it}", it=parent)
+    rows.assert_counts({parent: 1})
+
+
+def test_who_may_not_switch_the_guard_off_does_not_open_it_as_a_repair(rows: Rows) -> None:
+    parent = rows.parent()
+    rows.child(parent)
+    rows.sql("CREATE ROLE sentinel_stranger")
+    rows.sql("GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA public TO sentinel_stranger")
+    rows.sql("SET LOCAL ROLE sentinel_stranger")
+    rows.sql("SELECT set_config('sentinel.repairing', pg_current_xact_id()::text, true)")
+    rows.sql("UPDATE {parent} SET {column} = 40 WHERE {key} = {it}", it=parent)
+    rows.sql("RESET ROLE")
+    rows.assert_counts({parent: 1})
+
+
+def test_a_trigger_of_others_is_not_the_repair_whose_statement_fires_it(rows: Rows) -> None:
+    """The repair itself writes 0 here; what the trigger writes is refused."""
+    parent, other = rows.parent(), rows.parent()
+    rows.child(parent)
+    rows.child(other)
+    rows.sql("SET CONSTRAINTS ALL IMMEDIATE")
+    rows.sql(
+        "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF NEW.{key} = {it} THEN "
+        "UPDATE {parent} SET {column} = 70 WHERE {key} = {other}; END IF; RETURN NULL; END $$",
+        it=parent,
+        other=other,
+    )
+    rows.sql(
+        "CREATE TRIGGER meddle AFTER UPDATE ON {parent} FOR EACH ROW EXECUTE FUNCTION meddle()"
+    )
+    rows.sql("SELECT set_config('sentinel.repairing', pg_current_xact_id()::text, true)")
+    rows.sql("UPDATE {parent} SET {column} = 0 WHERE {key} = {it}", it=parent)
+    assert (rows.stored(parent).counter, rows.stored(other).counter) == (0, 1)
+
+
 def test_pgtriggers_ignore_does_not_switch_counting_off(rows: Rows) -> None:
     import pgtrigger
 

@@ -4,8 +4,9 @@
 --   * keys travel as a JSON array, whatever their type, and come back as JSON;
 --   * a transaction locks, and compares and writes in later statements: the snapshot of these is
 --     taken when the locks are held, and so sees what everybody before us has committed;
---   * NULL is what is written: the guard replaces it by the truth, and where the guard is missing
---     the column's NOT NULL refuses it.
+--   * the truth is written by the guard in the place of a NULL, which the column's NOT NULL refuses
+--     where the guard is missing; or, where it takes the guard a query for each row, by the
+--     statement that has counted all of them: `sentinel.repairing` tells the guard so.
 
 
 -- name: keys_among
@@ -26,8 +27,9 @@ SELECT jsonb_agg(drifting.key ORDER BY drifting.place) AS keys, count(*) AS rows
 
 
 -- name: lock_batch
--- The keys of the rows that were locked, as a JSON array.
-SELECT coalesce(jsonb_agg(locked.key), '[]')::text FROM ({lock_parents}) AS locked (key)
+-- The keys of the rows that were locked, a JSON array, are the batch from now on.
+SELECT set_config('sentinel.batch', coalesce(jsonb_agg(locked.key), '[]')::text, true)
+  FROM ({lock_parents}) AS locked (key)
 
 
 -- name: repair_batch
@@ -36,14 +38,14 @@ SELECT coalesce(jsonb_agg(locked.key), '[]')::text FROM ({lock_parents}) AS lock
 -- from its row. Returns how many these are, and the keys of the others. All of it is one statement: a
 -- row that leaves the server and comes back costs more than its repair.
 WITH wrong AS MATERIALIZED (
-        SELECT to_jsonb(key) AS key, stored, actual
+        SELECT key, stored, actual
           FROM ({comparison}) AS compared
          WHERE {differs}),
      rewritten (key, stored) AS (
         {rewrite}
-        RETURNING to_jsonb({row_key}), ARRAY[{stored}]::bigint[]),
+        RETURNING {row_key}, ARRAY[{stored}]::bigint[]),
      came AS MATERIALIZED (
-        SELECT wrong.key, wrong.stored AS before, rewritten.stored AS after,
+        SELECT to_jsonb(wrong.key) AS key, wrong.stored AS before, rewritten.stored AS after,
                rewritten.stored = array_fill(wrong.actual, ARRAY[cardinality(wrong.stored)]) AS is_right
           FROM wrong
           LEFT JOIN rewritten ON rewritten.key = wrong.key),
@@ -71,8 +73,11 @@ SELECT coalesce(jsonb_agg(key ORDER BY key), '[]')::text
 
 
 -- name: set_for_transaction
--- Settings and their values, a JSON object.
-SELECT set_config(given.name, given.value, true) FROM jsonb_each_text(%s::jsonb) AS given (name, value)
+-- Settings and their values, a JSON object; and which transaction it is that repairs.
+SELECT set_config(given.name, given.value, true)
+  FROM (SELECT name, value FROM jsonb_each_text(%s::jsonb) AS settings (name, value)
+         UNION ALL
+        SELECT 'sentinel.repairing', pg_current_xact_id()::text) AS given (name, value)
 
 
 -- name: count_rows
@@ -87,6 +92,14 @@ SELECT to_jsonb({parent}.{key})
  WHERE {parent}.{key} = ANY ({keys})
  ORDER BY {parent}.{key}
    FOR NO KEY UPDATE{skip_locked}
+
+
+-- name: restore
+-- What was counted, into the counter and its mirrors.
+UPDATE {schema}.{parent}
+   SET {set_actual}
+  FROM wrong
+ WHERE {parent}.{key} = wrong.key
 
 
 -- name: rewrite

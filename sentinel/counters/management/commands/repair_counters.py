@@ -89,7 +89,7 @@ class Command(ConsoleCommand):
             default=DEFAULT_BATCH_SIZE,
             metavar="N",
             help="rows of a batch; whoever writes one of them waits for it (default: %(default)s, "
-            "some 0.1 seconds)",
+            "some 10 to 30 milliseconds)",
         )
         parser.add_argument(
             "--max-batches",
@@ -100,9 +100,8 @@ class Command(ConsoleCommand):
         parser.add_argument(
             "--pause",
             type=seconds,
-            default=0.0,
             metavar="SECONDS",
-            help="between two batches (default: none)",
+            help="between two batches (default: as long as others slowed the last ones down)",
         )
         parser.add_argument("--format", choices=("table", "json"), default="table")
 

@@ -1,0 +1,46 @@
+"""How long a repair rests between two batches, so that others come first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+# How much longer than the quickest batch the last ones took: a repair that is alone has less.
+BUSY = 1.75
+REMEMBERED = 8  # batches, about: one that met a checkpoint is no sign of writers
+LONGEST_REST = 1.0  # seconds; a batch that waited long for a lock says little of the next one
+
+
+@dataclass(kw_only=True)
+class Pace:
+    """The pauses of one counter's repair.
+
+    Who takes processors, disks or locks from a repair makes its batches slower, and would be slowed
+    down by them as much. So a repair rests for the time that its last batches took longer than the
+    quickest one: alone it hardly rests, and the busier the server, the smaller is its share.
+
+    Attributes:
+        pause: seconds between two batches; None to find out, as above.
+    """
+
+    pause: float | None = None
+    _quickest: float = inf  # seconds a row
+    _usual: float = 0.0  # seconds a row, of the last batches
+
+    def rest(self, *, seconds: float, rows: int) -> float:
+        """Return how many seconds to rest after a batch.
+
+        Args:
+            seconds: what the batch took.
+            rows: how many rows it wrote. Where it wrote none, there is nothing to compare.
+        """
+        if self.pause is not None:
+            return self.pause
+        if rows == 0:
+            return 0.0
+        took = seconds / rows
+        self._quickest = min(self._quickest, took)
+        self._usual += (took - self._usual) / REMEMBERED if self._usual else took
+        if self._usual <= BUSY * self._quickest:
+            return 0.0
+        return min((self._usual - self._quickest) * rows, LONGEST_REST)
