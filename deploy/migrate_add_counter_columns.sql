@@ -712,9 +712,9 @@ REVOKE ALL ON FUNCTION pgtrigger_thread_messages_count_guard_update_9b413() FROM
 CREATE OR REPLACE  TRIGGER pgtrigger_thread_messages_count_guard_update_9b413
     BEFORE UPDATE OF "thread_messages_count", "message_count" ON "chat_threads"
      
-    FOR EACH ROW WHEN ((OLD."thread_messages_count" IS DISTINCT FROM NEW."thread_messages_count" OR OLD."message_count" IS DISTINCT FROM NEW."message_count") AND (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text) AND (pg_trigger_depth() <> 0 OR current_setting('sentinel.repairing', true) IS DISTINCT FROM pg_current_xact_id()::text OR NOT has_table_privilege(OLD.tableoid, 'TRIGGER')))
+    FOR EACH ROW WHEN ((current_setting('sentinel.engine', true) = CASE WHEN pg_trigger_depth() > 0 THEN pg_trigger_depth()::text WHEN has_table_privilege(OLD.tableoid, 'TRIGGER') THEN pg_current_xact_id()::text ELSE NULL END) IS NOT TRUE)
     EXECUTE FUNCTION pgtrigger_thread_messages_count_guard_update_9b413();
-COMMENT ON TRIGGER pgtrigger_thread_messages_count_guard_update_9b413 ON "chat_threads" IS '5b8fd66554646ec839db7dbbc06b27fffd6b455e';
+COMMENT ON TRIGGER pgtrigger_thread_messages_count_guard_update_9b413 ON "chat_threads" IS 'fa67637b5f46d156218a1fe6a8b1b17a9e9111d9';
 CREATE OR REPLACE FUNCTION pgtrigger_thread_messages_count_guard_key_4f852() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp

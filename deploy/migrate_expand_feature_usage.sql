@@ -494,7 +494,7 @@ END
 $step$;
 
 
--- create trigger usage_count_guard_value on model featureusage
+-- create trigger usage_count_guard_row on model featureusage
 DO $step$
 DECLARE
     done boolean := false;
@@ -505,32 +505,38 @@ BEGIN
         BEGIN
             PERFORM pg_advisory_xact_lock(hashtextextended('sentinel.migrate', 0));
             EXECUTE $body$
-CREATE OR REPLACE FUNCTION pgtrigger_usage_count_guard_value_6cd5d() RETURNS trigger
+CREATE OR REPLACE FUNCTION pgtrigger_usage_count_guard_row_a5df9() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
 
 BEGIN
-    IF NEW."usage_count" IS NULL
-       AND pg_catalog.current_setting('sentinel.repair', true) IS DISTINCT FROM 'on' THEN
+    IF pg_catalog.current_setting('sentinel.repair', true) = 'on' THEN
+        IF NEW."user_id" IS NOT NULL AND NEW."feature" IS NOT NULL AND NEW."period_start" IS NOT NULL THEN
+            SELECT coalesce(pg_catalog.sum("quantity"), 0)
+              INTO NEW."usage_count"
+              FROM "public"."feature_usage_events"
+             WHERE "feature_usage_events"."user_id" = NEW."user_id" AND "feature_usage_events"."feature" = NEW."feature" AND "feature_usage_events"."period_start" = NEW."period_start";
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF NEW."usage_count" IS NULL AND NEW."user_id" IS NOT NULL AND NEW."feature" IS NOT NULL AND NEW."period_start" IS NOT NULL THEN
         NEW."usage_count" := 0;
-    ELSE
-        SELECT coalesce(pg_catalog.sum("quantity"), 0)
-          INTO NEW."usage_count"
-          FROM "public"."feature_usage_events"
-         WHERE "feature_usage_events"."user_id" = NEW."user_id" AND "feature_usage_events"."feature" = NEW."feature" AND "feature_usage_events"."period_start" = NEW."period_start";
+    END IF;
+    IF TG_OP = 'UPDATE' THEN
+        NEW."updated_at" := pg_catalog.now();
     END IF;
     RETURN NEW;
 END;
 $sentinel$;
-REVOKE ALL ON FUNCTION pgtrigger_usage_count_guard_value_6cd5d() FROM PUBLIC;
-CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_guard_value_6cd5d
+REVOKE ALL ON FUNCTION pgtrigger_usage_count_guard_row_a5df9() FROM PUBLIC;
+CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_guard_row_a5df9
     BEFORE INSERT OR UPDATE ON "feature_usage"
      
-    FOR EACH ROW WHEN ((NEW."usage_count" IS NULL OR (NOT current_setting('sentinel.repair', true) IS DISTINCT FROM 'on' OR (current_setting('sentinel.recount', true) = 'on' AND NOT (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text)))) AND NEW."user_id" IS NOT NULL AND NEW."feature" IS NOT NULL AND NEW."period_start" IS NOT NULL)
-    EXECUTE FUNCTION pgtrigger_usage_count_guard_value_6cd5d();
-COMMENT ON TRIGGER pgtrigger_usage_count_guard_value_6cd5d ON "feature_usage" IS '148f3fae70ca95269f01c6a864aa0c4fb41b9645';
+    FOR EACH ROW WHEN ((current_setting('sentinel.engine', true) = nullif(pg_trigger_depth(), 0)::text) IS NOT TRUE)
+    EXECUTE FUNCTION pgtrigger_usage_count_guard_row_a5df9();
+COMMENT ON TRIGGER pgtrigger_usage_count_guard_row_a5df9 ON "feature_usage" IS '459c493cc0de580151fb6afe5a8fa46af0bcf84b';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -571,11 +577,11 @@ END;
 $sentinel$;
 REVOKE ALL ON FUNCTION pgtrigger_usage_count_guard_key_afe16() FROM PUBLIC;
 CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_guard_key_afe16
-    BEFORE UPDATE ON "feature_usage"
+    BEFORE UPDATE OF "user_id", "feature", "period_start" ON "feature_usage"
      
     FOR EACH ROW WHEN (OLD."user_id" IS DISTINCT FROM NEW."user_id" OR OLD."feature" IS DISTINCT FROM NEW."feature" OR OLD."period_start" IS DISTINCT FROM NEW."period_start")
     EXECUTE FUNCTION pgtrigger_usage_count_guard_key_afe16();
-COMMENT ON TRIGGER pgtrigger_usage_count_guard_key_afe16 ON "feature_usage" IS '60798a83a8183aded51570e0063f13d93572a88a';
+COMMENT ON TRIGGER pgtrigger_usage_count_guard_key_afe16 ON "feature_usage" IS '68c9c86320e6d12640513064394b5ab849b53a1a';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -605,7 +611,7 @@ CREATE OR REPLACE FUNCTION pgtrigger_usage_count_adopt_insert_a2e96() RETURNS tr
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; deltas bigint[]; engine text;
+DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; same_key boolean; engine text;
 BEGIN
     engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     INSERT INTO "public"."feature_usage_events" ("user_id", "feature", "adopted_period", "adopted", "source", "reason", "quantity")
@@ -615,10 +621,29 @@ BEGIN
     IF pg_catalog.current_setting('sentinel.recount', true) = 'on' THEN
         -- Perhaps put into the place of rows that the same statement deleted: see delete_events.
         SELECT pg_catalog.array_agg(change."user_id"), pg_catalog.array_agg(change."feature"), pg_catalog.array_agg(change."period_start") INTO "changed_user_id", "changed_feature", "changed_period_start" FROM new_values AS change WHERE "user_id" IS NOT NULL AND "feature" IS NOT NULL AND "period_start" IS NOT NULL;
-        UPDATE "public"."feature_usage"
-           SET "usage_count" = 0
-          FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
-         WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start";
+        PERFORM FROM "public"."feature_usage"
+          WHERE ("feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start") IN (SELECT change."user_id", change."feature", change."period_start"
+                                      FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start"))
+          ORDER BY "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"
+            FOR NO KEY UPDATE;
+        IF FOUND THEN
+            WITH updated AS (
+                UPDATE "public"."feature_usage"
+                   SET "usage_count" = coalesce((SELECT pg_catalog.sum("feature_usage_events"."quantity")
+                                              FROM "public"."feature_usage_events"
+                                             WHERE "feature_usage_events"."user_id" = "change"."user_id" AND "feature_usage_events"."feature" = "change"."feature" AND "feature_usage_events"."period_start" = "change"."period_start"), 0), "updated_at" = pg_catalog.now()
+                  FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
+                 WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start"
+                RETURNING "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start" AS same_key
+            )
+            SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
+        IF NOT same_key THEN
+            RAISE EXCEPTION 'counter %: a trigger of % has given a row another key',
+                            'feature_usage.usage_count', 'feature_usage'
+                USING ERRCODE = 'triggered_action_exception',
+                      HINT = 'A BEFORE trigger changed NEW. Let it leave the key alone.';
+        END IF;
+        END IF;
     END IF;
     RETURN NULL;
 END;
@@ -627,9 +652,9 @@ REVOKE ALL ON FUNCTION pgtrigger_usage_count_adopt_insert_a2e96() FROM PUBLIC;
 CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_adopt_insert_a2e96
     AFTER INSERT ON "feature_usage"
      REFERENCING NEW TABLE AS new_values 
-    FOR EACH STATEMENT WHEN (current_setting('sentinel.repair', true) IS DISTINCT FROM 'on' AND (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text))
+    FOR EACH STATEMENT WHEN (current_setting('sentinel.repair', true) IS DISTINCT FROM 'on' AND ((current_setting('sentinel.engine', true) = nullif(pg_trigger_depth(), 0)::text) IS NOT TRUE))
     EXECUTE FUNCTION pgtrigger_usage_count_adopt_insert_a2e96();
-COMMENT ON TRIGGER pgtrigger_usage_count_adopt_insert_a2e96 ON "feature_usage" IS 'cef14da17d66b5b882395c3bf5c7166bd4a90019';
+COMMENT ON TRIGGER pgtrigger_usage_count_adopt_insert_a2e96 ON "feature_usage" IS '72619c4d7e3abc2f0b5987acdab7b87f60edde23';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -661,8 +686,17 @@ CREATE OR REPLACE FUNCTION pgtrigger_usage_count_adopt_update_c7bff() RETURNS tr
 AS $sentinel$
 DECLARE engine text;
 BEGIN
-    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
-    IF coalesce(NEW."usage_count", 0) <> coalesce(OLD."usage_count", 0) THEN
+    IF (OLD."user_id" IS DISTINCT FROM NEW."user_id" OR OLD."feature" IS DISTINCT FROM NEW."feature" OR OLD."period_start" IS DISTINCT FROM NEW."period_start") THEN
+        RAISE EXCEPTION 'counter %: the key of a row of % cannot be changed (% to %)',
+                    'feature_usage.usage_count', 'feature_usage',
+                    pg_catalog.jsonb_build_array(OLD."user_id", OLD."feature", OLD."period_start"), pg_catalog.jsonb_build_array(NEW."user_id", NEW."feature", NEW."period_start")
+        USING ERRCODE = 'restrict_violation',
+              HINT = 'Insert a row with the other key, and delete this one.';
+    END IF;
+    IF NEW."user_id" IS NOT NULL AND NEW."feature" IS NOT NULL AND NEW."period_start" IS NOT NULL AND coalesce(NEW."usage_count", 0) <> coalesce(OLD."usage_count", 0)
+       AND pg_catalog.current_setting('sentinel.repair', true) IS DISTINCT FROM 'on' THEN
+        engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text,
+                                        true);
         INSERT INTO "public"."feature_usage_events" ("user_id", "feature", "adopted_period", "adopted", "source", "reason", "quantity")
         VALUES (NEW.user_id, NEW.feature, NEW.period_start, true, 'adopted', 'written by ' || session_user, coalesce(NEW."usage_count", 0) - coalesce(OLD."usage_count", 0));
     END IF;
@@ -673,9 +707,9 @@ REVOKE ALL ON FUNCTION pgtrigger_usage_count_adopt_update_c7bff() FROM PUBLIC;
 CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_adopt_update_c7bff
     AFTER UPDATE ON "feature_usage"
      
-    FOR EACH ROW WHEN ((OLD."usage_count" IS DISTINCT FROM NEW."usage_count") AND NEW."user_id" IS NOT NULL AND NEW."feature" IS NOT NULL AND NEW."period_start" IS NOT NULL AND current_setting('sentinel.repair', true) IS DISTINCT FROM 'on' AND (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text))
+    FOR EACH ROW WHEN ((current_setting('sentinel.engine', true) = nullif(pg_trigger_depth(), 0)::text) IS NOT TRUE)
     EXECUTE FUNCTION pgtrigger_usage_count_adopt_update_c7bff();
-COMMENT ON TRIGGER pgtrigger_usage_count_adopt_update_c7bff ON "feature_usage" IS '5003f26d34597c0da17dbcc2011468e464ecd72f';
+COMMENT ON TRIGGER pgtrigger_usage_count_adopt_update_c7bff ON "feature_usage" IS 'baea192705a37032712f5a30743a783b6aff05f0';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -705,7 +739,7 @@ CREATE OR REPLACE FUNCTION pgtrigger_usage_count_on_row_delete_eee4c() RETURNS t
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; deltas bigint[]; engine text;
+DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; same_key boolean; engine text;
 BEGIN
     engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     PERFORM pg_catalog.set_config('sentinel.recount', 'on', true);
@@ -713,10 +747,29 @@ BEGIN
     DELETE FROM "public"."feature_usage_events"
      USING unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
      WHERE "feature_usage_events"."user_id" = "change"."user_id" AND "feature_usage_events"."feature" = "change"."feature" AND "feature_usage_events"."period_start" = "change"."period_start";
-    UPDATE "public"."feature_usage"
-       SET "usage_count" = 0
-      FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
-     WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start";
+        PERFORM FROM "public"."feature_usage"
+          WHERE ("feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start") IN (SELECT change."user_id", change."feature", change."period_start"
+                                      FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start"))
+          ORDER BY "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"
+            FOR NO KEY UPDATE;
+        IF FOUND THEN
+            WITH updated AS (
+                UPDATE "public"."feature_usage"
+                   SET "usage_count" = coalesce((SELECT pg_catalog.sum("feature_usage_events"."quantity")
+                                              FROM "public"."feature_usage_events"
+                                             WHERE "feature_usage_events"."user_id" = "change"."user_id" AND "feature_usage_events"."feature" = "change"."feature" AND "feature_usage_events"."period_start" = "change"."period_start"), 0), "updated_at" = pg_catalog.now()
+                  FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
+                 WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start"
+                RETURNING "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start" AS same_key
+            )
+            SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
+        IF NOT same_key THEN
+            RAISE EXCEPTION 'counter %: a trigger of % has given a row another key',
+                            'feature_usage.usage_count', 'feature_usage'
+                USING ERRCODE = 'triggered_action_exception',
+                      HINT = 'A BEFORE trigger changed NEW. Let it leave the key alone.';
+        END IF;
+        END IF;
     RETURN NULL;
 END;
 $sentinel$;
@@ -726,7 +779,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_on_row_delete_eee4c
      REFERENCING OLD TABLE AS old_values 
     FOR EACH STATEMENT 
     EXECUTE FUNCTION pgtrigger_usage_count_on_row_delete_eee4c();
-COMMENT ON TRIGGER pgtrigger_usage_count_on_row_delete_eee4c ON "feature_usage" IS 'e23713618e28f8d81ea156ab9f941d20766a5c13';
+COMMENT ON TRIGGER pgtrigger_usage_count_on_row_delete_eee4c ON "feature_usage" IS '66ce449f344ccf0237d3b9021bbbd87ef2ee7d46';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -770,48 +823,6 @@ CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_on_row_truncate_fe98f
     FOR EACH STATEMENT 
     EXECUTE FUNCTION pgtrigger_usage_count_on_row_truncate_fe98f();
 COMMENT ON TRIGGER pgtrigger_usage_count_on_row_truncate_fe98f ON "feature_usage" IS '00a96e4fad2347f248d3a2b4723c6e62da2da9bc';
-$body$;
-            done := true;
-        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-            IF attempt = 90 THEN RAISE; END IF;
-        END;
-        COMMIT;
-        EXIT WHEN done;
-        PERFORM pg_sleep(0.5 + random());
-    END LOOP;
-END
-$step$;
-
-
--- create trigger usage_count_touch on model featureusage
-DO $step$
-DECLARE
-    done boolean := false;
-BEGIN
-    FOR attempt IN 1..90 LOOP
-        PERFORM set_config('lock_timeout', '500ms', true),
-                set_config('client_min_messages', 'warning', true);
-        BEGIN
-            PERFORM pg_advisory_xact_lock(hashtextextended('sentinel.migrate', 0));
-            EXECUTE $body$
-CREATE OR REPLACE FUNCTION pgtrigger_usage_count_touch_ed877() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public, pg_temp
-    SET sentinel.engine = ''
-AS $sentinel$
-
-BEGIN
-    NEW."updated_at" := pg_catalog.now();
-    RETURN NEW;
-END;
-$sentinel$;
-REVOKE ALL ON FUNCTION pgtrigger_usage_count_touch_ed877() FROM PUBLIC;
-CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_touch_ed877
-    BEFORE UPDATE ON "feature_usage"
-     
-    FOR EACH ROW WHEN (current_setting('sentinel.repair', true) IS DISTINCT FROM 'on' AND (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text))
-    EXECUTE FUNCTION pgtrigger_usage_count_touch_ed877();
-COMMENT ON TRIGGER pgtrigger_usage_count_touch_ed877 ON "feature_usage" IS '5b2b84ca6ea83469d322e469d69df4ef515a3673';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -924,7 +935,7 @@ CREATE OR REPLACE FUNCTION pgtrigger_usage_count_on_insert_17e4d() RETURNS trigg
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; deltas bigint[]; engine text;
+DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; same_key boolean; engine text; deltas bigint[]; recounting CONSTANT boolean := coalesce(pg_catalog.current_setting('sentinel.recount', true), '') = 'on';
 BEGIN
     SELECT pg_catalog.array_agg(change."user_id"), pg_catalog.array_agg(change."feature"), pg_catalog.array_agg(change."period_start"), pg_catalog.array_agg(change.delta)
       INTO "changed_user_id", "changed_feature", "changed_period_start", deltas
@@ -937,10 +948,17 @@ BEGIN
 
     engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
 
-    IF pg_catalog.cardinality(deltas) = 1 THEN
+    IF pg_catalog.cardinality(deltas) = 1 AND NOT recounting THEN
         UPDATE "public"."feature_usage"
            SET "usage_count" = coalesce("feature_usage"."usage_count", 0) + deltas[1], "updated_at" = pg_catalog.now()
-         WHERE "feature_usage"."user_id" = "changed_user_id"[1] AND "feature_usage"."feature" = "changed_feature"[1] AND "feature_usage"."period_start" = "changed_period_start"[1];
+         WHERE "feature_usage"."user_id" = "changed_user_id"[1] AND "feature_usage"."feature" = "changed_feature"[1] AND "feature_usage"."period_start" = "changed_period_start"[1]
+        RETURNING "feature_usage"."user_id" = "changed_user_id"[1] AND "feature_usage"."feature" = "changed_feature"[1] AND "feature_usage"."period_start" = "changed_period_start"[1] INTO same_key;
+        IF NOT same_key THEN
+            RAISE EXCEPTION 'counter %: a trigger of % has given a row another key',
+                            'feature_usage.usage_count', 'feature_usage'
+                USING ERRCODE = 'triggered_action_exception',
+                      HINT = 'A BEFORE trigger changed NEW. Let it leave the key alone.';
+        END IF;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -974,15 +992,52 @@ BEGIN
                SET "usage_count" = coalesce("feature_usage"."usage_count", 0) + change.delta, "updated_at" = pg_catalog.now()
               FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start"), (SELECT deltas)) AS change ("user_id", "feature", "period_start", delta)
              WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start"
-            RETURNING "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"
+            RETURNING "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start", "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start" AS same_key
         )
-        SELECT pg_catalog.array_agg(change."user_id"), pg_catalog.array_agg(change."feature"), pg_catalog.array_agg(change."period_start"), pg_catalog.array_agg(change.delta)
-          INTO "changed_user_id", "changed_feature", "changed_period_start", deltas
+        SELECT pg_catalog.array_agg(change."user_id"), pg_catalog.array_agg(change."feature"), pg_catalog.array_agg(change."period_start"), pg_catalog.array_agg(change.delta),
+               (SELECT pg_catalog.bool_and(updated.same_key) FROM updated)
+          INTO "changed_user_id", "changed_feature", "changed_period_start", deltas, same_key
           FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start"), (SELECT deltas)) AS change ("user_id", "feature", "period_start", delta)
          WHERE NOT EXISTS (SELECT FROM updated WHERE "updated"."user_id" = "change"."user_id" AND "updated"."feature" = "change"."feature" AND "updated"."period_start" = "change"."period_start");
+        IF NOT same_key THEN
+            RAISE EXCEPTION 'counter %: a trigger of % has given a row another key',
+                            'feature_usage.usage_count', 'feature_usage'
+                USING ERRCODE = 'triggered_action_exception',
+                      HINT = 'A BEFORE trigger changed NEW. Let it leave the key alone.';
+        END IF;
         EXIT WHEN deltas IS NULL;
     END LOOP;
     IF deltas IS NULL THEN
+        IF recounting THEN
+    SELECT pg_catalog.array_agg(change."user_id"), pg_catalog.array_agg(change."feature"), pg_catalog.array_agg(change."period_start"), pg_catalog.array_agg(change.delta)
+      INTO "changed_user_id", "changed_feature", "changed_period_start", deltas
+      FROM (SELECT "user_id", "feature", "period_start", pg_catalog.sum("quantity") AS delta
+              FROM new_values
+             GROUP BY "user_id", "feature", "period_start") AS change;
+        PERFORM FROM "public"."feature_usage"
+          WHERE ("feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start") IN (SELECT change."user_id", change."feature", change."period_start"
+                                      FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start"))
+          ORDER BY "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"
+            FOR NO KEY UPDATE;
+        IF FOUND THEN
+            WITH updated AS (
+                UPDATE "public"."feature_usage"
+                   SET "usage_count" = coalesce((SELECT pg_catalog.sum("feature_usage_events"."quantity")
+                                              FROM "public"."feature_usage_events"
+                                             WHERE "feature_usage_events"."user_id" = "change"."user_id" AND "feature_usage_events"."feature" = "change"."feature" AND "feature_usage_events"."period_start" = "change"."period_start"), 0), "updated_at" = pg_catalog.now()
+                  FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
+                 WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start"
+                RETURNING "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start" AS same_key
+            )
+            SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
+        IF NOT same_key THEN
+            RAISE EXCEPTION 'counter %: a trigger of % has given a row another key',
+                            'feature_usage.usage_count', 'feature_usage'
+                USING ERRCODE = 'triggered_action_exception',
+                      HINT = 'A BEFORE trigger changed NEW. Let it leave the key alone.';
+        END IF;
+        END IF;
+        END IF;
         RETURN NULL;
     END IF;
 
@@ -1005,9 +1060,9 @@ REVOKE ALL ON FUNCTION pgtrigger_usage_count_on_insert_17e4d() FROM PUBLIC;
 CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_on_insert_17e4d
     AFTER INSERT ON "feature_usage_events"
      REFERENCING NEW TABLE AS new_values 
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text)
+    FOR EACH STATEMENT WHEN ((current_setting('sentinel.engine', true) = nullif(pg_trigger_depth(), 0)::text) IS NOT TRUE)
     EXECUTE FUNCTION pgtrigger_usage_count_on_insert_17e4d();
-COMMENT ON TRIGGER pgtrigger_usage_count_on_insert_17e4d ON "feature_usage_events" IS '44f7fbfebd7756fbfcbdee461319345b88b8deb3';
+COMMENT ON TRIGGER pgtrigger_usage_count_on_insert_17e4d ON "feature_usage_events" IS 'b5d45a1c99b1097a99d16dad2306aa09f6efa2cf';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -1037,7 +1092,7 @@ CREATE OR REPLACE FUNCTION pgtrigger_usage_count_on_delete_50441() RETURNS trigg
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; deltas bigint[]; engine text;
+DECLARE "changed_user_id" integer[]; "changed_feature" varchar(50)[]; "changed_period_start" date[]; same_key boolean; engine text; deltas bigint[]; recounting CONSTANT boolean := coalesce(pg_catalog.current_setting('sentinel.recount', true), '') = 'on';
 BEGIN
     SELECT pg_catalog.array_agg(change."user_id"), pg_catalog.array_agg(change."feature"), pg_catalog.array_agg(change."period_start"), pg_catalog.array_agg(change.delta)
       INTO "changed_user_id", "changed_feature", "changed_period_start", deltas
@@ -1049,14 +1104,50 @@ BEGIN
     END IF;
 
     engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    IF recounting THEN
+        PERFORM FROM "public"."feature_usage"
+          WHERE ("feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start") IN (SELECT change."user_id", change."feature", change."period_start"
+                                      FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start"))
+          ORDER BY "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"
+            FOR NO KEY UPDATE;
+        IF FOUND THEN
+            WITH updated AS (
+                UPDATE "public"."feature_usage"
+                   SET "usage_count" = coalesce((SELECT pg_catalog.sum("feature_usage_events"."quantity")
+                                              FROM "public"."feature_usage_events"
+                                             WHERE "feature_usage_events"."user_id" = "change"."user_id" AND "feature_usage_events"."feature" = "change"."feature" AND "feature_usage_events"."period_start" = "change"."period_start"), 0), "updated_at" = pg_catalog.now()
+                  FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
+                 WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start"
+                RETURNING "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start" AS same_key
+            )
+            SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
+        IF NOT same_key THEN
+            RAISE EXCEPTION 'counter %: a trigger of % has given a row another key',
+                            'feature_usage.usage_count', 'feature_usage'
+                USING ERRCODE = 'triggered_action_exception',
+                      HINT = 'A BEFORE trigger changed NEW. Let it leave the key alone.';
+        END IF;
+        END IF;
+        RETURN NULL;
+    END IF;
     PERFORM FROM "public"."feature_usage"
       WHERE ("feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start") IN (SELECT change."user_id", change."feature", change."period_start" FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start"))
       ORDER BY "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"
         FOR NO KEY UPDATE;
-    UPDATE "public"."feature_usage"
-       SET "usage_count" = coalesce("feature_usage"."usage_count", 0) + change.delta, "updated_at" = pg_catalog.now()
-      FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start"), (SELECT deltas)) AS change ("user_id", "feature", "period_start", delta)
-     WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start";
+    WITH updated AS (
+        UPDATE "public"."feature_usage"
+           SET "usage_count" = coalesce("feature_usage"."usage_count", 0) + change.delta, "updated_at" = pg_catalog.now()
+          FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start"), (SELECT deltas)) AS change ("user_id", "feature", "period_start", delta)
+         WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start"
+        RETURNING "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start" AS same_key
+    )
+    SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
+        IF NOT same_key THEN
+            RAISE EXCEPTION 'counter %: a trigger of % has given a row another key',
+                            'feature_usage.usage_count', 'feature_usage'
+                USING ERRCODE = 'triggered_action_exception',
+                      HINT = 'A BEFORE trigger changed NEW. Let it leave the key alone.';
+        END IF;
     RETURN NULL;
 END;
 $sentinel$;
@@ -1064,9 +1155,9 @@ REVOKE ALL ON FUNCTION pgtrigger_usage_count_on_delete_50441() FROM PUBLIC;
 CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_on_delete_50441
     AFTER DELETE ON "feature_usage_events"
      REFERENCING OLD TABLE AS old_values 
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0 OR current_setting('sentinel.engine', true) IS DISTINCT FROM pg_trigger_depth()::text)
+    FOR EACH STATEMENT WHEN ((current_setting('sentinel.engine', true) = nullif(pg_trigger_depth(), 0)::text) IS NOT TRUE)
     EXECUTE FUNCTION pgtrigger_usage_count_on_delete_50441();
-COMMENT ON TRIGGER pgtrigger_usage_count_on_delete_50441 ON "feature_usage_events" IS 'b2d7235806b063a26b3cedf680a2d02347341d91';
+COMMENT ON TRIGGER pgtrigger_usage_count_on_delete_50441 ON "feature_usage_events" IS '93672889958c1a61f2a2c6488fd47957ea406791';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -1244,9 +1335,13 @@ CREATE OR REPLACE FUNCTION public.admit_usage(
     idempotency_key text,
     source          text,
     occurred_at     timestamptz,
-    per_lifetime    boolean
-) RETURNS TABLE (admitted boolean, duplicate boolean, used_before integer, used_after integer,
-                 event_id bigint)
+    per_lifetime    boolean,
+    OUT admitted    boolean,
+    OUT duplicate   boolean,
+    OUT used_before integer,
+    OUT used_after  integer,
+    OUT event_id    bigint
+)
 LANGUAGE plpgsql
 AS $function$
 #variable_conflict use_column
@@ -1346,14 +1441,12 @@ BEGIN
         event_id := public.find_usage_event(admit_usage.user_id, admit_usage.idempotency_key);
         IF event_id IS NOT NULL THEN
             duplicate := true;
-            RETURN NEXT;
             RETURN;
         END IF;
     END IF;
 
     IF used_before::bigint + admit_usage.quantity > usage_limit THEN
         admitted := false;
-        RETURN NEXT;
         RETURN;
     ELSIF used_before::bigint + admit_usage.quantity > largest
           OR lifetime::bigint + admit_usage.quantity > largest THEN
@@ -1374,7 +1467,6 @@ BEGIN
         -- The same key, used at the same time for another feature.
         duplicate := true;
         event_id := public.find_usage_event(admit_usage.user_id, admit_usage.idempotency_key);
-        RETURN NEXT;
         RETURN;
     END IF;
 
@@ -1389,7 +1481,6 @@ BEGIN
          WHERE users.id = admit_usage.user_id;
     END IF;
     used_after := used_before + admit_usage.quantity;
-    RETURN NEXT;
 END
 $function$;
 
@@ -1586,7 +1677,7 @@ BEGIN
            AND proname IN ('find_usage_event', 'admit_usage', 'admit_feature_usage',
                            'admit_lifetime_usage', 'refund_feature_usage',
                            'increment_feature_usage_safe', 'get_feature_usage',
-                           'get_user_feature_usage', 'feature_limit', 'required_plan',
+                           'get_user_feature_usage', 'find_limit', 'feature_limit', 'required_plan',
                            'feature_used', 'use_feature', 'use_feature_or_raise')
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
@@ -1841,6 +1932,54 @@ BEGIN
 -- How much of a feature a user is allowed at a moment: by an override that is still valid, or else
 -- by the plan. A trial that has ended is FREE. A limit of NULL is unlimited, 0 is not there, which
 -- is also what a feature without a row in the plan is.
+--
+-- This is the body of feature_limit, which runs it with its owner's rights.
+CREATE OR REPLACE FUNCTION public.find_limit(
+    user_id         integer,
+    feature         varchar,
+    moment          timestamptz,
+    OUT plan        text,
+    OUT usage_limit integer,
+    OUT per         text,
+    OUT tier        text,
+    OUT overridden  boolean
+)
+LANGUAGE plpgsql STABLE
+AS $function$
+BEGIN
+    -- trial_ends_at is a timestamp without zone that holds UTC.
+    SELECT CASE WHEN users.is_trial AND users.trial_ends_at <= moment AT TIME ZONE 'UTC'
+                THEN 'FREE'
+                ELSE coalesce(users.plan, 'FREE')
+           END
+      INTO find_limit.plan
+      FROM public.users
+     WHERE users.id = find_limit.user_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no user %', coalesce(find_limit.user_id::text, 'NULL')
+            USING ERRCODE = 'foreign_key_violation';
+    END IF;
+
+    SELECT CASE WHEN special.id IS NOT NULL THEN special.usage_limit
+                WHEN usual.id IS NOT NULL THEN usual.usage_limit
+                ELSE 0
+           END,
+           coalesce(special.per, usual.per)::text,
+           coalesce(special.tier, usual.tier)::text,
+           special.id IS NOT NULL
+      INTO usage_limit, per, tier, overridden
+      FROM (SELECT) AS always
+      LEFT JOIN public.feature_plan_limits AS usual
+        ON usual.plan = find_limit.plan
+       AND usual.feature = find_limit.feature
+      LEFT JOIN public.feature_limit_overrides AS special
+        ON special.user_id = find_limit.user_id
+       AND special.feature = find_limit.feature
+       AND (special.until IS NULL OR special.until > moment);
+END
+$function$;
+
+
 CREATE OR REPLACE FUNCTION public.feature_limit(
     user_id integer,
     feature varchar,
@@ -1849,39 +1988,8 @@ CREATE OR REPLACE FUNCTION public.feature_limit(
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
 AS $function$
-DECLARE
-    their_plan text;
 BEGIN
-    -- trial_ends_at is a timestamp without zone that holds UTC.
-    SELECT CASE WHEN users.is_trial AND users.trial_ends_at <= moment AT TIME ZONE 'UTC'
-                THEN 'FREE'
-                ELSE coalesce(users.plan, 'FREE')
-           END
-      INTO their_plan
-      FROM public.users
-     WHERE users.id = feature_limit.user_id;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no user %', coalesce(feature_limit.user_id::text, 'NULL')
-            USING ERRCODE = 'foreign_key_violation';
-    END IF;
-
-    RETURN QUERY
-    SELECT their_plan,
-           CASE WHEN special.id IS NOT NULL THEN special.usage_limit
-                WHEN usual.id IS NOT NULL THEN usual.usage_limit
-                ELSE 0
-           END,
-           coalesce(special.per, usual.per)::text,
-           coalesce(special.tier, usual.tier)::text,
-           special.id IS NOT NULL
-      FROM (SELECT) AS always
-      LEFT JOIN public.feature_plan_limits AS usual
-        ON usual.plan = their_plan
-       AND usual.feature = feature_limit.feature
-      LEFT JOIN public.feature_limit_overrides AS special
-        ON special.user_id = feature_limit.user_id
-       AND special.feature = feature_limit.feature
-       AND (special.until IS NULL OR special.until > moment);
+    RETURN QUERY SELECT * FROM public.find_limit(user_id, feature, moment);
 END
 $function$;
 
@@ -2001,14 +2109,18 @@ LANGUAGE plpgsql
 AS $function$
 DECLARE
     outcome    public.feature_use;
+    allowed    record;
     recorded   record;
     counted    boolean;
     wrong_tier boolean;
     needed     bigint := asked;
 BEGIN
-    SELECT allowed.plan, allowed.usage_limit, allowed.per, allowed.tier, allowed.overridden
-      INTO outcome.plan, outcome.usage_limit, outcome.per, outcome.tier, outcome.overridden
-      FROM public.feature_limit(user_id, feature, moment) AS allowed;
+    allowed := public.find_limit(user_id, feature, moment);
+    outcome.plan := allowed.plan;
+    outcome.usage_limit := allowed.usage_limit;
+    outcome.per := allowed.per;
+    outcome.tier := allowed.tier;
+    outcome.overridden := allowed.overridden;
 
     counted := coalesce(outcome.per IN ('month', 'lifetime'), false);
     wrong_tier := tiers IS NOT NULL AND NOT coalesce(outcome.tier = ANY (tiers), false);
@@ -2024,11 +2136,9 @@ BEGIN
         IF track AND asked > 0 AND NOT (wrong_tier AND enforce) THEN
             -- Compares again and counts, under a lock. A key that was used is admitted as it was
             -- then, whatever the limit is now.
-            SELECT admission.* INTO recorded
-              FROM public.admit_usage(
-                       user_id, feature, asked,
-                       CASE WHEN enforce THEN outcome.usage_limit END,
-                       idempotency_key, source, moment, outcome.per = 'lifetime') AS admission;
+            recorded := public.admit_usage(
+                user_id, feature, asked, CASE WHEN enforce THEN outcome.usage_limit END,
+                idempotency_key, source, moment, outcome.per = 'lifetime');
             outcome.used_before := recorded.used_before;
             outcome.used_after := recorded.used_after;
             outcome.duplicate := recorded.duplicate;
@@ -2044,10 +2154,8 @@ BEGIN
             outcome.reason := 'limit';
         END IF;
     ELSIF track AND (outcome.reason IS NULL OR NOT enforce) THEN
-        SELECT admission.* INTO recorded
-          FROM public.admit_usage(
-                   user_id, feature, quantity, NULL, idempotency_key, source, moment,
-                   false) AS admission;
+        recorded := public.admit_usage(
+            user_id, feature, quantity, NULL, idempotency_key, source, moment, false);
         outcome.duplicate := recorded.duplicate;
         outcome.event_id := recorded.event_id;
     END IF;
@@ -2144,6 +2252,7 @@ $function$;
 
 
 REVOKE ALL ON FUNCTION
+    public.find_limit(integer, varchar, timestamptz),
     public.feature_limit(integer, varchar, timestamptz),
     public.required_plan(varchar, integer, text[], text),
     public.feature_resets_at(text, timestamptz),
@@ -2168,7 +2277,7 @@ BEGIN
            AND proname IN ('find_usage_event', 'admit_usage', 'admit_feature_usage',
                            'admit_lifetime_usage', 'refund_feature_usage',
                            'increment_feature_usage_safe', 'get_feature_usage',
-                           'get_user_feature_usage', 'feature_limit', 'required_plan',
+                           'get_user_feature_usage', 'find_limit', 'feature_limit', 'required_plan',
                            'feature_used', 'use_feature', 'use_feature_or_raise')
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);

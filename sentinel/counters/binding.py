@@ -152,6 +152,7 @@ class ChildCount(BoundCounter):
         key_type: that column's type in the database.
         condition: which rows count; None for all.
         touches: timestamps of the parent that move when a row is added.
+        lock_first: whether an INSERT locks its parents before the foreign key does.
     """
 
     child: type[Model]
@@ -159,6 +160,7 @@ class ChildCount(BoundCounter):
     key_type: str
     condition: Q | None = None
     touches: tuple[str, ...] = ()
+    lock_first: bool = False
 
     def names(self) -> dict[str, Composable]:
         """See `BoundCounter.names`."""

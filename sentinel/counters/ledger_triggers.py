@@ -8,10 +8,17 @@ import pgtrigger
 from psycopg.sql import SQL, Composable, Identifier
 
 from sentinel.counters.ledger import COMMA, LedgerTotal
-from sentinel.counters.triggers import ENGINE, NEW_ROWS, NOT_THE_ENGINE, OLD_ROWS, CounterTrigger
+from sentinel.counters.triggers import (
+    ENGINE,
+    NEW_ROWS,
+    NOT_THE_ENGINE,
+    OLD_ROWS,
+    RECOUNTING,
+    CounterTrigger,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from django.db.models import Model
 
@@ -19,10 +26,6 @@ if TYPE_CHECKING:
 
 # A repair writes the truth, which the ledger holds already: nothing of it is to be adopted.
 NO_REPAIR = "current_setting('sentinel.repair', true) IS DISTINCT FROM 'on'"
-
-# The engine's own writes, in a transaction that deleted rows of the parent: see delete_events.
-RECOUNTED = f"(current_setting('sentinel.recount', true) = 'on' AND NOT {NOT_THE_ENGINE})"
-RECOUNTS = f"(NOT {NO_REPAIR} OR {RECOUNTED})"
 
 AND, OR = SQL(" AND "), SQL(" OR ")
 
@@ -39,7 +42,7 @@ def ledger_triggers(
         "when": pgtrigger.After,
         "bind": bind,
         "condition": lambda _counter: NOT_THE_ENGINE,
-        "declare": _variables,
+        "declare": _summing_variables,
     }
     return [
         CounterTrigger(
@@ -105,41 +108,46 @@ def ledger_guard_triggers(counter: LedgerTotal) -> list[pgtrigger.Trigger]:
     before_row = {"level": pgtrigger.Row, "when": pgtrigger.Before}
     after_row = {"level": pgtrigger.Row, "when": pgtrigger.After}
     after_statement = {"level": pgtrigger.Statement, "when": pgtrigger.After}
-    guards = [
+    refuse_key = counter.render(
+        "ledger",
+        "guard_key",
+        old_keys=_qualified("OLD", counter),
+        new_keys=_qualified("NEW", counter),
+    )
+    recount_changed = _recount_changed(counter)
+    # The engine writes a row at every use: it is to meet short WHEN clauses (see NOT_THE_ENGINE).
+    return [
         guarding(
-            "guard_value",
+            "guard_row",
             operation=pgtrigger.Insert | pgtrigger.Update,
-            condition=_all(f"({_is_null(counter)} OR {RECOUNTS})", _of_somebody(counter)),
+            condition=NOT_THE_ENGINE,
             body=counter.render(
                 "ledger",
-                "guard_value",
+                "guard_row",
                 child_is_new=counter.match(Identifier(counter.child._meta.db_table), SQL("NEW")),
+                new_is_somebodys=SQL(_of_somebody(counter)),
+                new_touches=_new_touches(counter),
             ),
             **before_row,
         ),
         guarding(
             "guard_key",
-            operation=pgtrigger.Update,
-            condition=_differs(tuple(counter.key_columns)),
-            body=counter.render(
-                "ledger",
-                "guard_key",
-                old_keys=_qualified("OLD", counter),
-                new_keys=_qualified("NEW", counter),
-            ),
+            operation=pgtrigger.UpdateOf(*counter.key_columns),
+            condition=_differs(counter.key_columns),
+            body=refuse_key,
             **before_row,
         ),
         guarding(
             "adopt_insert",
-            declare=_variables(counter),
+            declare=_changed_variables(counter),
             operation=pgtrigger.Insert,
             referencing=NEW_ROWS,
-            condition=_all(NO_REPAIR, NOT_THE_ENGINE),
+            condition=f"({NO_REPAIR} AND {NOT_THE_ENGINE})",
             body=counter.render(
                 "ledger",
                 "adopt_rows",
-                parent_is_change=_is_parent(counter, "change"),
                 gathered=_gathered(counter),
+                recount_changed=recount_changed,
                 **_adopted(counter, row="written"),
             ),
             **after_statement,
@@ -148,25 +156,28 @@ def ledger_guard_triggers(counter: LedgerTotal) -> list[pgtrigger.Trigger]:
             "adopt_update",
             declare=[ENGINE],
             operation=pgtrigger.Update,
-            condition=_all(
-                _differs([counter.column]), _of_somebody(counter), NO_REPAIR, NOT_THE_ENGINE
+            condition=NOT_THE_ENGINE,
+            body=counter.render(
+                "ledger",
+                "adopt_difference",
+                key_differs=SQL(_differs(counter.key_columns)),
+                refuse_key=refuse_key,
+                new_is_somebodys=SQL(_of_somebody(counter)),
+                **_adopted(counter, row="NEW"),
             ),
-            body=counter.render("ledger", "adopt_difference", **_adopted(counter, row="NEW")),
             **after_row,
         ),
         guarding(
             "on_row_delete",
-            declare=_variables(counter),
+            declare=_changed_variables(counter),
             operation=pgtrigger.Delete,
             referencing=OLD_ROWS,
             body=counter.render(
                 "ledger",
                 "delete_events",
-                child_is_change=counter.match(
-                    Identifier(counter.child._meta.db_table), Identifier("change")
-                ),
-                parent_is_change=_is_parent(counter, "change"),
+                child_is_change=_is_child(counter, "change"),
                 gathered=_gathered(counter),
+                recount_changed=recount_changed,
             ),
             **after_statement,
         ),
@@ -178,24 +189,21 @@ def ledger_guard_triggers(counter: LedgerTotal) -> list[pgtrigger.Trigger]:
             **after_statement,
         ),
     ]
-    if counter.touches:
-        guards.append(
-            guarding(
-                "touch",
-                operation=pgtrigger.Update,
-                condition=_all(NO_REPAIR, NOT_THE_ENGINE),
-                body=counter.render("ledger", "touch_row", new_touches=_new_touches(counter)),
-                **before_row,
-            )
-        )
-    return guards
 
 
-def _variables(counter: LedgerTotal) -> list[tuple[str, str]]:
+def _changed_variables(counter: LedgerTotal) -> list[tuple[str, str]]:
     return [
         *((f'"changed_{column}"', f"{type_}[]") for column, type_ in counter.key_columns.items()),
-        ("deltas", "bigint[]"),
+        ("same_key", "boolean"),
         ENGINE,
+    ]
+
+
+def _summing_variables(counter: LedgerTotal) -> list[tuple[str, str]]:
+    return [
+        *_changed_variables(counter),
+        ("deltas", "bigint[]"),
+        ("recounting", RECOUNTING),
     ]
 
 
@@ -215,6 +223,8 @@ def _sum_body(counter: LedgerTotal, *, gather: str, add: str) -> Composable:
         "created_is_change": counter.match(Identifier("created"), change),
         "updated_is_change": counter.match(Identifier("updated"), change),
         "gathered": _gathered(counter),
+        "recount_changed": _recount_changed(counter),
+        "refuse_moved": counter.render("ledger", "refuse_moved"),
     }
     return counter.render("ledger", add, gather=counter.render("ledger", gather, **words), **words)
 
@@ -227,8 +237,23 @@ def _gathered(counter: LedgerTotal) -> Composable:
     )
 
 
+def _recount_changed(counter: LedgerTotal) -> Composable:
+    return counter.render(
+        "ledger",
+        "recount_changed",
+        change_keys=_qualified("change", counter),
+        child_is_change=_is_child(counter, "change"),
+        parent_is_change=_is_parent(counter, "change"),
+        refuse_moved=counter.render("ledger", "refuse_moved"),
+    )
+
+
 def _is_parent(counter: LedgerTotal, row: str) -> Composable:
     return counter.match(Identifier(counter.parent._meta.db_table), Identifier(row))
+
+
+def _is_child(counter: LedgerTotal, row: str) -> Composable:
+    return counter.match(Identifier(counter.child._meta.db_table), Identifier(row))
 
 
 def _adopted(counter: LedgerTotal, *, row: str) -> dict[str, Composable]:
@@ -240,7 +265,7 @@ def _adopted(counter: LedgerTotal, *, row: str) -> dict[str, Composable]:
 
 
 def _new_touches(counter: LedgerTotal) -> Composable:
-    return SQL("\n    ").join(
+    return SQL("\n        ").join(
         SQL("NEW.{} := pg_catalog.now();").format(Identifier(column)) for column in counter.touches
     )
 
@@ -249,19 +274,11 @@ def _qualified(row: str, counter: LedgerTotal) -> Composable:
     return COMMA.join(SQL("{}.{}").format(SQL(row), Identifier(key)) for key in counter.key_columns)
 
 
-def _is_null(counter: LedgerTotal) -> str:
-    return SQL("NEW.{} IS NULL").format(Identifier(counter.column)).as_string(None)
-
-
 def _of_somebody(counter: LedgerTotal) -> str:
     keys = (SQL("NEW.{} IS NOT NULL").format(Identifier(key)) for key in counter.key_columns)
     return AND.join(keys).as_string(None)
 
 
-def _differs(columns: list[str] | tuple[str, ...]) -> str:
+def _differs(columns: Iterable[str]) -> str:
     parts = (SQL("OLD.{0} IS DISTINCT FROM NEW.{0}").format(Identifier(c)) for c in columns)
     return f"({OR.join(parts).as_string(None)})"
-
-
-def _all(*conditions: str) -> str:
-    return f"({' AND '.join(conditions)})"

@@ -9,9 +9,10 @@ import pgtrigger
 from django.apps import apps
 
 from sentinel.counters.binding import BoundCounter, ChildCount
+from sentinel.counters.guarding import guard_triggers
 from sentinel.counters.ledger import LedgerTotal
 from sentinel.counters.ledger_triggers import ledger_guard_triggers
-from sentinel.counters.triggers import CounterTrigger, DefinerTrigger, guard_triggers
+from sentinel.counters.triggers import CounterTrigger, DefinerTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,6 +9,7 @@ from pgtrigger import features
 from psycopg.sql import Identifier
 
 from sentinel.counters.problems import Problem, Severity
+from sentinel.counters.statements import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,7 @@ def _compare(
 ) -> Iterator[Problem]:
     table = Identifier(model._meta.db_table).as_string(None)
     name = trigger.get_pgid(model)
+    written = name if name.islower() else quoted(name)
     install = f"manage.py pgtrigger install {trigger.get_uri(model)}"
 
     def problem(id_: str, message: str, cure: str) -> Problem:
@@ -58,7 +60,7 @@ def _compare(
         yield problem(
             "trigger_disabled",
             f"Trigger {name} on {table} is {state}: these writes are not counted.",
-            f"Run `ALTER TABLE {table} ENABLE TRIGGER {name}`, then audit.",
+            f"Run `ALTER TABLE {table} ENABLE TRIGGER {written}`, then audit.",
         )
     elif installed.enabled == ALWAYS:
         yield Problem(
@@ -66,11 +68,11 @@ def _compare(
             subject=name,
             message=f"Trigger {name} on {table} is ENABLE ALWAYS: it counts in replica sessions as "
             "well, which is fine where their writes bring no counts of their own.",
-            cure=f"Nothing, or for the default `ALTER TABLE {table} ENABLE TRIGGER {name}`.",
+            cure=f"Nothing, or for the default `ALTER TABLE {table} ENABLE TRIGGER {written}`.",
             severity=Severity.NOTE,
         )
     compiled = trigger.compile(model)
-    if _spelling(installed.definition) != _spelling(_definition(model, trigger)):
+    if spelling(installed.definition) != spelling(_definition(model, trigger)):
         yield problem(
             "trigger_altered",
             f"Trigger {name} on {table} is defined otherwise than declared: {installed.definition}",
@@ -95,7 +97,7 @@ def _compare(
             "function_owner",
             f"The function of trigger {name} belongs to {installed.function_owner}, the table to "
             f"{installed.table_owner}: it may lack the rights to count.",
-            f"Run `ALTER FUNCTION {name}() OWNER TO {owner}`.",
+            f"Run `ALTER FUNCTION {written}() OWNER TO {owner}`.",
         )
 
 
@@ -112,13 +114,13 @@ def _definition(model: type[Model], trigger: pgtrigger.Trigger) -> str:
     return " ".join(parts)
 
 
-def _spelling(definition: str) -> str:
+def spelling(definition: str) -> str:
     """What is left of a definition without what PostgreSQL writes in its own way.
 
     It adds parentheses and casts, drops needless quotes, and lowers OLD and NEW. The same letters
     in the same order are the same trigger, whatever the version of the server.
     """
-    unquoted = re.sub(r"::\w+|\"|public\.(?=zzz_|pgtrigger_)", "", definition)
+    unquoted = re.sub(r"::\w+|public\.(?=\"?(?:AAA|zzz|pgtrigger)_)|\"", "", definition)
     return re.sub(r"\s", "", _without_needless_parentheses(unquoted.lower()))
 
 

@@ -130,6 +130,13 @@ BARS = (
         at_least=0.6,
     ),
     Bar(
+        name="16 clients, lock_first",
+        work="the same, counter with lock_first / no counter",
+        measured="16 clients/lock_first",
+        against="16 clients/plain",
+        at_least=0.6,
+    ),
+    Bar(
         name="hot thread",
         work="8 clients into one thread, messages a second, counter / F()",
         measured="hot thread/counter",

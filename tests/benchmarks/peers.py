@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psycopg.sql import SQL, Identifier, Literal
 
-from sentinel.counters import find_counters
-from sentinel.counters.registry import counter_triggers, guards
+from sentinel.counters import ChildCount, find_counters
+from sentinel.counters.counting import counting_triggers
+from sentinel.counters.registry import guards
 from sentinel.counters.statements import named_queries
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Peer:
 
 PLAIN = Peer(name="plain", title="no counter, COUNT(*)", column=None)
 COUNTER = Peer(name="counter", title="Sentinel, the counter alone", ours=True)
+LOCK_FIRST = Peer(name="lock_first", title="Sentinel, the counter with lock_first", ours=True)
 SENTINEL = Peer(name="sentinel", title="Sentinel with the guide's index and upkeep", ours=True)
 CTE = Peer(name="cte", title="both writes in one CTE statement")
 F_EXPRESSION = Peer(name="f_expression", title="F() in the application's transaction")
@@ -61,6 +63,7 @@ COMPUTED = Peer(name="computed_fields", title="django-computedfields")
 PEERS = (
     PLAIN,
     COUNTER,
+    LOCK_FIRST,
     SENTINEL,
     CTE,
     F_EXPRESSION,
@@ -93,8 +96,8 @@ def create_peer(connection: Connection, peer: Peer) -> None:
             connection.execute(queries["tables"])
             for name in peer.triggers:
                 connection.execute(queries[name])
-            if peer is COUNTER:
-                install_counter(connection, peer.schema)
+            if peer in (COUNTER, LOCK_FIRST):
+                install_counter(connection, peer.schema, lock_first=peer is LOCK_FIRST)
         for table in TABLES:
             connection.execute(
                 SQL(queries["vacuum_settings"]).format(table=Identifier(peer.schema, table)),
@@ -116,17 +119,23 @@ def empty_public(connection: Connection) -> None:
     )
 
 
-def install_counter(connection: Connection, schema: str) -> None:
+def install_counter(connection: Connection, schema: str, *, lock_first: bool = False) -> None:
     """Install the counter's triggers, text by text those of the migrations, in a schema.
 
     The search path begins with the schema.
+
+    Args:
+        connection: to the database.
+        schema: where the tables are.
+        lock_first: whether the counter is as if it were declared with this.
     """
-    [counter] = find_counters([MESSAGES_COUNT])
-    installed = [
-        (model, trigger)
-        for model, trigger in counter_triggers(counter)
-        if model is not counter.parent
-    ]
+    [declared] = find_counters([MESSAGES_COUNT])
+    assert isinstance(declared, ChildCount)
+    counter = replace(declared, lock_first=lock_first)
+    counting = counting_triggers(
+        name=counter.field, bind=lambda _model: counter, lock_first=lock_first
+    )
+    installed = [(counter.child, trigger) for trigger in counting]
     installed += [(counter.parent, guard) for guard in guards(counter)]
     for model, trigger in installed:
         text = str(trigger.compile(model).install_sql)

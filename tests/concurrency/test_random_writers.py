@@ -11,7 +11,7 @@ import pytest
 from psycopg.sql import SQL, Composed
 
 from sentinel.counters import audit_counters, find_counters
-from sentinel.counters.triggers import guard_triggers
+from sentinel.counters.guarding import guard_triggers
 from tests.concurrency.writers import Writer, connect, write_at_random
 from tests.rows import Rows, array, literal
 

@@ -23,10 +23,10 @@ from sentinel.counters import (
     audit_counter,
     repair_counters,
 )
+from sentinel.counters.guarding import guard_triggers
 from sentinel.counters.repair_batch import LOCKED
 from sentinel.counters.repair_lock import lock_repairs
 from sentinel.counters.repair_run import begin_run
-from sentinel.counters.triggers import guard_triggers
 from sentinel.progress import Progress
 from tests.concurrency.writers import connect
 from tests.rows import Rows, execute, literal

@@ -65,4 +65,5 @@ class Work(models.Model):
             column="works",
             foreign_key="writer",
             condition=~Q(title__startswith="%'") & Q(draft=False),
+            lock_first=True,
         ).triggers()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import LiteralString
 
 import pytest
-from django.db import DataError, IntegrityError, transaction
+from django.db import DatabaseError, DataError, IntegrityError, transaction
+from psycopg.sql import Identifier
 
 from sentinel.counters import audit_counter, find_counters
 from tests.ledger import MARCH, USAGE, adopted, assert_exact, months, sql, use
@@ -214,6 +215,38 @@ def test_the_key_of_a_month_cannot_be_changed(user: int, change: LiteralString) 
     use(user, 2)
     with pytest.raises(IntegrityError, match="the key of a row of feature_usage cannot be changed"):
         sql("UPDATE feature_usage SET " + change, other=new_user())
+
+
+@pytest.mark.parametrize("name", ["a_meddler", "zzz_meddler"])
+@pytest.mark.parametrize(
+    "usage",
+    [
+        "UPDATE feature_usage SET usage_count = usage_count + 1",
+        "INSERT INTO feature_usage_events (user_id, feature, occurred_at)"
+        " SELECT user_id, feature, occurred_at FROM feature_usage_events",
+        "INSERT INTO feature_usage_events (user_id, feature, occurred_at)"
+        " SELECT user_id, unnest(ARRAY[feature, 'chat_export_pdf']), occurred_at"
+        " FROM feature_usage_events",
+        "DELETE FROM feature_usage_events WHERE id = (SELECT min(id) FROM feature_usage_events)",
+    ],
+    ids=["written by others", "one month", "two months", "an event deleted"],
+)
+def test_a_trigger_of_others_cannot_change_the_key_either(
+    user: int, usage: LiteralString, name: str
+) -> None:
+    use(user, 2)
+    use(user, 1)
+    sql(
+        "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.feature := 'api_access'; RETURN NEW; END $$"
+    )
+    sql(
+        "CREATE TRIGGER {name} BEFORE UPDATE ON feature_usage"
+        " FOR EACH ROW EXECUTE FUNCTION meddle()",
+        name=Identifier(name),
+    )
+    with pytest.raises(DatabaseError, match=r"cannot be changed|has given a row another key"):
+        sql(usage)
 
 
 def test_rows_of_nobody_are_left_alone(user: int) -> None:

@@ -50,7 +50,8 @@ def test_what_is_wrong_is_reported_with_the_cure_as_a_hint(counter: BoundCounter
     [warning] = [m for m in check_databases(databases=["default"]) if m.obj == name]
     assert warning.id == "counters.trigger_disabled"
     assert warning.level == checks.WARNING
-    assert f"ENABLE TRIGGER {name}" in str(warning.hint)
+    written = name if name.islower() else f'"{name}"'
+    assert f"ENABLE TRIGGER {written}" in str(warning.hint)
 
 
 @pytest.mark.django_db

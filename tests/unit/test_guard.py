@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from psycopg.sql import SQL, Identifier
 
-from sentinel.counters.triggers import guard_triggers
+from sentinel.counters.guarding import guard_triggers
 from tests.rows import Rows, Stored, literal
 
 # Statements that write children of {one} and {two} and a counter at the same time. Each begins
@@ -283,7 +283,7 @@ def test_a_repair_of_another_transaction_does_not_open_the_guard(
 ) -> None:
     parent = rows.parent()
     rows.child(parent)
-    rows.sql(f"SELECT set_config('sentinel.repairing', {transaction_number}, true)")
+    rows.sql(f"SELECT set_config('sentinel.engine', {transaction_number}, true)")
     rows.sql("UPDATE {parent} SET {column} = 40 WHERE {key} = {it}", it=parent)
     rows.assert_counts({parent: 1})
 
@@ -294,7 +294,7 @@ def test_who_may_not_switch_the_guard_off_does_not_open_it_as_a_repair(rows: Row
     rows.sql("CREATE ROLE sentinel_stranger")
     rows.sql("GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA public TO sentinel_stranger")
     rows.sql("SET LOCAL ROLE sentinel_stranger")
-    rows.sql("SELECT set_config('sentinel.repairing', pg_current_xact_id()::text, true)")
+    rows.sql("SELECT set_config('sentinel.engine', pg_current_xact_id()::text, true)")
     rows.sql("UPDATE {parent} SET {column} = 40 WHERE {key} = {it}", it=parent)
     rows.sql("RESET ROLE")
     rows.assert_counts({parent: 1})
@@ -316,7 +316,7 @@ def test_a_trigger_of_others_is_not_the_repair_whose_statement_fires_it(rows: Ro
     rows.sql(
         "CREATE TRIGGER meddle AFTER UPDATE ON {parent} FOR EACH ROW EXECUTE FUNCTION meddle()"
     )
-    rows.sql("SELECT set_config('sentinel.repairing', pg_current_xact_id()::text, true)")
+    rows.sql("SELECT set_config('sentinel.engine', pg_current_xact_id()::text, true)")
     rows.sql("UPDATE {parent} SET {column} = 0 WHERE {key} = {it}", it=parent)
     assert (rows.stored(parent).counter, rows.stored(other).counter) == (0, 1)
 

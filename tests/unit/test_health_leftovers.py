@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from psycopg.sql import SQL, Identifier
 
@@ -68,7 +70,7 @@ def test_two_triggers_left_behind_with_one_function_are_cured_one_after_the_othe
     [(definition,)] = execute(
         f"SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = '{left}'"
     )
-    execute(SQL(definition.replace(f"TRIGGER {left}", "TRIGGER zzz_another_one", 1)))
+    execute(SQL(re.sub(r"TRIGGER \S+", "TRIGGER zzz_another_one", definition, count=1)))
     for problem in find_problems():
         follow(problem.cure)
     assert find_problems() == []

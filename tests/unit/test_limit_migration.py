@@ -72,7 +72,7 @@ def test_the_way_back_drops_what_computes_and_keeps_what_people_decided() -> Non
     assert PlanLimit.objects.count() == len(CELLS)
     for name in SCRIPTS:
         run_script(name)
-    assert len(functions()) == 6
+    assert len(functions()) == 7
     assert query("SELECT count(*) FROM feature_limit_overrides") == [(1,)]
 
 

@@ -65,10 +65,10 @@ class Migration(migrations.Migration):
                     trigger=pgtrigger.compiler.Trigger(
                         name="thread_messages_count_guard_update",
                         sql=sentinel.counters.template.DefinerTriggerSqlV1(
+                            condition="WHEN ((current_setting('sentinel.engine', true) = CASE WHEN pg_trigger_depth() > 0 THEN pg_trigger_depth()::text WHEN has_table_privilege(OLD.tableoid, 'TRIGGER') THEN pg_current_xact_id()::text ELSE NULL END) IS NOT TRUE)",
                             declare="DECLARE recount text;",
-                            condition='WHEN ((OLD."thread_messages_count" IS DISTINCT FROM NEW."thread_messages_count" OR OLD."message_count" IS DISTINCT FROM NEW."message_count") AND (pg_trigger_depth() = 0 OR current_setting(\'sentinel.engine\', true) IS DISTINCT FROM pg_trigger_depth()::text) AND (pg_trigger_depth() <> 0 OR current_setting(\'sentinel.repairing\', true) IS DISTINCT FROM pg_current_xact_id()::text OR NOT has_table_privilege(OLD.tableoid, \'TRIGGER\')))',
                             func='    IF NEW."thread_messages_count" IS DISTINCT FROM OLD."thread_messages_count" THEN\n        SELECT pg_catalog.count(*)\n          INTO NEW."thread_messages_count"\n          FROM "public"."chat_messages"\n         WHERE "chat_messages"."thread_id" = NEW."id";\n        NEW."message_count" := NEW."thread_messages_count";\n        recount := pg_catalog.set_config(\'sentinel.recount\', \'on\', true);\n    ELSE\n        NEW."message_count" := OLD."message_count";\n    END IF;\n    RETURN NEW;',
-                            hash="5b8fd66554646ec839db7dbbc06b27fffd6b455e",
+                            hash="fa67637b5f46d156218a1fe6a8b1b17a9e9111d9",
                             operation='UPDATE OF "thread_messages_count", "message_count"',
                             pgid="pgtrigger_thread_messages_count_guard_update_9b413",
                             table="chat_threads",

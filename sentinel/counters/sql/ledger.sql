@@ -3,7 +3,8 @@
 --   * a row of the parent is known by several columns, and is created by its first event;
 --   * others write the sum as well, and what they write counts: the difference is appended to the
 --     ledger as an adopted event, by the engine, whose writes no trigger here counts again;
---   * a row and its events live and die together.
+--   * a row and its events live and die together. While rows are deleted in a transaction the engine
+--     counts again instead of adding: see delete_events.
 
 
 -- name: gather_added
@@ -37,10 +38,12 @@
 
     engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
 
-    IF pg_catalog.cardinality(deltas) = 1 THEN
+    IF pg_catalog.cardinality(deltas) = 1 AND NOT recounting THEN
         UPDATE {schema}.{parent}
            SET {column} = coalesce({parent}.{column}, 0) + deltas[1]{touches}
-         WHERE {parent_is_only};
+         WHERE {parent_is_only}
+        RETURNING {parent_is_only} INTO same_key;
+{refuse_moved}
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -74,15 +77,21 @@
                SET {column} = coalesce({parent}.{column}, 0) + change.delta{touches}
               FROM unnest({changed_keys}, (SELECT deltas)) AS change ({keys}, delta)
              WHERE {parent_is_change}
-            RETURNING {parent_keys}
+            RETURNING {parent_keys}, {parent_is_change} AS same_key
         )
-        SELECT {gathered}, pg_catalog.array_agg(change.delta)
-          INTO {changed}, deltas
+        SELECT {gathered}, pg_catalog.array_agg(change.delta),
+               (SELECT pg_catalog.bool_and(updated.same_key) FROM updated)
+          INTO {changed}, deltas, same_key
           FROM unnest({changed_keys}, (SELECT deltas)) AS change ({keys}, delta)
          WHERE NOT EXISTS (SELECT FROM updated WHERE {updated_is_change});
+{refuse_moved}
         EXIT WHEN deltas IS NULL;
     END LOOP;
     IF deltas IS NULL THEN
+        IF recounting THEN
+{gather}
+{recount_changed}
+        END IF;
         RETURN NULL;
     END IF;
 
@@ -110,14 +119,23 @@
     END IF;
 
     engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+    IF recounting THEN
+{recount_changed}
+        RETURN NULL;
+    END IF;
     PERFORM FROM {schema}.{parent}
       WHERE ({parent_keys}) IN (SELECT {change_keys} FROM unnest({changed_keys}) AS change ({keys}))
       ORDER BY {parent_keys}
         FOR NO KEY UPDATE;
-    UPDATE {schema}.{parent}
-       SET {column} = coalesce({parent}.{column}, 0) + change.delta{touches}
-      FROM unnest({changed_keys}, (SELECT deltas)) AS change ({keys}, delta)
-     WHERE {parent_is_change};
+    WITH updated AS (
+        UPDATE {schema}.{parent}
+           SET {column} = coalesce({parent}.{column}, 0) + change.delta{touches}
+          FROM unnest({changed_keys}, (SELECT deltas)) AS change ({keys}, delta)
+         WHERE {parent_is_change}
+        RETURNING {parent_is_change} AS same_key
+    )
+    SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
+{refuse_moved}
     RETURN NULL;
 
 
@@ -137,18 +155,57 @@
               HINT = 'Append another event that makes up for it, with its reason.';
 
 
--- name: guard_value
--- NULL is no number of uses: it counts as 0. A repair asks for the truth by whatever it writes, and
--- so does the engine where rows were deleted, which never writes NULL: the row is locked by now, and
--- a query in a volatile function takes a fresh snapshot.
-    IF NEW.{column} IS NULL
-       AND pg_catalog.current_setting('sentinel.repair', true) IS DISTINCT FROM 'on' THEN
+-- name: refuse_moved
+-- `guard_key` sees what writers name; what a trigger of others has made of the engine's own write is
+-- seen here.
+        IF NOT same_key THEN
+            RAISE EXCEPTION 'counter %: a trigger of % has given a row another key',
+                            {name}, {parent_name}
+                USING ERRCODE = 'triggered_action_exception',
+                      HINT = 'A BEFORE trigger changed NEW. Let it leave the key alone.';
+        END IF;
+
+
+-- name: recount_changed
+-- The sums of the changed keys anew. Lock and sum are two statements: see triggers.sql.
+        PERFORM FROM {schema}.{parent}
+          WHERE ({parent_keys}) IN (SELECT {change_keys}
+                                      FROM unnest({changed_keys}) AS change ({keys}))
+          ORDER BY {parent_keys}
+            FOR NO KEY UPDATE;
+        IF FOUND THEN
+            WITH updated AS (
+                UPDATE {schema}.{parent}
+                   SET {column} = coalesce((SELECT pg_catalog.sum({child}.{quantity})
+                                              FROM {schema}.{child}
+                                             WHERE {child_is_change}), 0){touches}
+                  FROM unnest({changed_keys}) AS change ({keys})
+                 WHERE {parent_is_change}
+                RETURNING {parent_is_change} AS same_key
+            )
+            SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
+{refuse_moved}
+        END IF;
+
+
+-- name: guard_row
+-- Every write of others moves the timestamps too. NULL is no number of uses: it counts as 0. A repair
+-- asks for the truth by whatever it writes: the row is locked by now, and a query in a volatile
+-- function takes a fresh snapshot.
+    IF pg_catalog.current_setting('sentinel.repair', true) = 'on' THEN
+        IF {new_is_somebodys} THEN
+            SELECT coalesce(pg_catalog.sum({quantity}), 0)
+              INTO NEW.{column}
+              FROM {schema}.{child}
+             WHERE {child_is_new};
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF NEW.{column} IS NULL AND {new_is_somebodys} THEN
         NEW.{column} := 0;
-    ELSE
-        SELECT coalesce(pg_catalog.sum({quantity}), 0)
-          INTO NEW.{column}
-          FROM {schema}.{child}
-         WHERE {child_is_new};
+    END IF;
+    IF TG_OP = 'UPDATE' THEN
+        {new_touches}
     END IF;
     RETURN NEW;
 
@@ -163,44 +220,38 @@
     IF pg_catalog.current_setting('sentinel.recount', true) = 'on' THEN
         -- Perhaps put into the place of rows that the same statement deleted: see delete_events.
         SELECT {gathered} INTO {changed} FROM new_values AS change WHERE {has_key};
-        UPDATE {schema}.{parent}
-           SET {column} = 0
-          FROM unnest({changed_keys}) AS change ({keys})
-         WHERE {parent_is_change};
+{recount_changed}
     END IF;
     RETURN NULL;
 
 
 -- name: adopt_difference
--- Somebody else has changed the sum of a row: the difference was used, or given back.
-    engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
-    IF coalesce(NEW.{column}, 0) <> coalesce(OLD.{column}, 0) THEN
+-- Somebody else has changed the sum of a row: the difference was used, or given back. A key that is
+-- another one by now was changed by a trigger that came after `guard_key`.
+    IF {key_differs} THEN
+    {refuse_key}
+    END IF;
+    IF {new_is_somebodys} AND coalesce(NEW.{column}, 0) <> coalesce(OLD.{column}, 0)
+       AND pg_catalog.current_setting('sentinel.repair', true) IS DISTINCT FROM 'on' THEN
+        engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text,
+                                        true);
         INSERT INTO {schema}.{child} ({adopted_columns}, {quantity})
         VALUES ({adopted_values}, coalesce(NEW.{column}, 0) - coalesce(OLD.{column}, 0));
     END IF;
     RETURN NULL;
 
 
--- name: touch_row
--- Every write of others moves the timestamps too.
-    {new_touches}
-    RETURN NEW;
-
-
 -- name: delete_events
 -- A row takes its events along, whoever deletes it. The same statement may have appended events to
 -- it, or may have put another row in its place. Either is summed before this trigger or after it:
--- before, the row is summed again here; after, the flag makes the guard do it.
+-- before, the row is summed again here; after, the flag makes the other triggers do it.
     engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     PERFORM pg_catalog.set_config('sentinel.recount', 'on', true);
     SELECT {gathered} INTO {changed} FROM old_values AS change WHERE {has_key};
     DELETE FROM {schema}.{child}
      USING unnest({changed_keys}) AS change ({keys})
      WHERE {child_is_change};
-    UPDATE {schema}.{parent}
-       SET {column} = 0
-      FROM unnest({changed_keys}) AS change ({keys})
-     WHERE {parent_is_change};
+{recount_changed}
     RETURN NULL;
 
 

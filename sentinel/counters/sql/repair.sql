@@ -6,7 +6,7 @@
 --     taken when the locks are held, and so sees what everybody before us has committed;
 --   * the truth is written by the guard in the place of a NULL, which the column's NOT NULL refuses
 --     where the guard is missing; or, where it takes the guard a query for each row, by the
---     statement that has counted all of them: `sentinel.repairing` tells the guard so.
+--     statement that has counted all of them: `sentinel.engine` tells the guard so.
 
 
 -- name: keys_among
@@ -73,11 +73,11 @@ SELECT coalesce(jsonb_agg(key ORDER BY key), '[]')::text
 
 
 -- name: set_for_transaction
--- Settings and their values, a JSON object; and which transaction it is that repairs.
+-- Settings and their values, a JSON object; and that this transaction writes as the engine does.
 SELECT set_config(given.name, given.value, true)
   FROM (SELECT name, value FROM jsonb_each_text(%s::jsonb) AS settings (name, value)
          UNION ALL
-        SELECT 'sentinel.repairing', pg_current_xact_id()::text) AS given (name, value)
+        SELECT 'sentinel.engine', pg_current_xact_id()::text) AS given (name, value)
 
 
 -- name: count_rows

@@ -55,9 +55,58 @@
             HAVING recounting OR pg_catalog.sum(moved.delta) <> 0) AS change;
 
 
+-- name: lock_changed
+-- The order of the keys is the order of the locks: whoever writes the same parents waits in a line.
+        PERFORM FROM {schema}.{parent}
+          WHERE {parent}.{key} = ANY ((SELECT changed_keys)::{keys_type})
+          ORDER BY {parent}.{key}
+            FOR NO KEY UPDATE;
+
+
+-- name: lock_changed_unless_locked
+-- Where `lock_first` has come before.
+        IF NOT locked THEN
+    {lock_changed}
+        END IF;
+
+
+-- name: lock_first
+-- Locks the parents of all inserted rows before the foreign key looks at the first of them. Its
+-- trigger is one of rows, and those fire before a statement's. A parent that many share (the foreign
+-- key's FOR KEY SHARE) while somebody updates it carries the list of all of them in each of its
+-- versions, and reading these lists is what many writers then do. One parent needs no order, and is
+-- locked next by the UPDATE that counts.
+    SELECT pg_catalog.array_agg(DISTINCT {child}.{foreign_key})
+      INTO changed_keys
+      FROM new_values AS {child}
+     WHERE {child}.{foreign_key} IS NOT NULL{and_condition};
+    IF pg_catalog.cardinality(changed_keys) > 1 THEN
+{lock_changed}
+    END IF;
+    RETURN NULL;
+
+
+-- name: is_first_row
+-- The WHEN clause of `lock_first`: true at the first row of a statement, and then no more until the
+-- counting trigger has put the setting back. A session that makes the setting by itself gives up the
+-- order of its own locks, and no count.
+CASE WHEN current_setting({locked}, true) = 'on' THEN false
+     ELSE set_config({locked}, 'on', true) = 'on' END
+
+
+-- name: is_locked
+-- Whether `lock_first` has run for this statement.
+coalesce(pg_catalog.current_setting({locked}, true), '') = 'on'
+
+
+-- name: unlock_next
+-- The next statement is to lock its own parents.
+    unlocked := pg_catalog.set_config({locked}, '', true);
+
+
 -- name: count_children
 -- Brings the deltas to the parents.
-{deltas}
+{unlock_next}{deltas}
     IF changed_keys IS NULL THEN
         RETURN NULL;
     END IF;
@@ -67,10 +116,7 @@
     IF recounting THEN
         -- Somebody wrote a counter in this transaction, perhaps in the very statement that wrote
         -- these rows, and the guard's count may include them already: count again.
-        PERFORM FROM {schema}.{parent}
-          WHERE {parent}.{key} = ANY ((SELECT changed_keys)::{keys_type})
-          ORDER BY {parent}.{key}
-            FOR NO KEY UPDATE;
+{lock_changed}
         UPDATE {schema}.{parent}
            SET {set_recounted}
           FROM (SELECT changed.key,
@@ -84,10 +130,7 @@
            SET {set_one}
          WHERE {parent}.{key} = changed_keys[1];
     ELSE
-        PERFORM FROM {schema}.{parent}
-          WHERE {parent}.{key} = ANY ((SELECT changed_keys)::{keys_type})
-          ORDER BY {parent}.{key}
-            FOR NO KEY UPDATE;
+{lock_several}
         UPDATE {schema}.{parent}
            SET {set_many}
           FROM unnest((SELECT changed_keys), (SELECT deltas)) AS change (key, delta)

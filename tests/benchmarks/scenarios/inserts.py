@@ -12,6 +12,7 @@ from tests.benchmarks.peers import (
     CTE,
     F_EXPRESSION,
     LEGACY,
+    LOCK_FIRST,
     PLAIN,
     ROW_TRIGGERS,
     SENTINEL,
@@ -39,7 +40,7 @@ def measure(bench: Bench) -> None:
 
 
 def _insert_one(bench: Bench, connection: Connection) -> None:
-    peers = (PLAIN, COUNTER, SENTINEL, CTE, F_EXPRESSION, ROW_TRIGGERS)
+    peers = (PLAIN, COUNTER, LOCK_FIRST, SENTINEL, CTE, F_EXPRESSION, ROW_TRIGGERS)
     bench.create(connection, *peers)
     for peer in peers:
         fill_threads(connection, peer, messages=100)

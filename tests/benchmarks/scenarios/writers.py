@@ -8,6 +8,7 @@ from tests.benchmarks.peers import (
     COUNTER,
     F_EXPRESSION,
     LEGACY,
+    LOCK_FIRST,
     PLAIN,
     ROW_TRIGGERS,
     SENTINEL,
@@ -34,7 +35,7 @@ def measure(bench: Bench) -> None:
 
 
 def _insert_over_fifty(bench: Bench, connection: Connection) -> None:
-    peers = (PLAIN, COUNTER, SENTINEL, ROW_TRIGGERS)
+    peers = (PLAIN, COUNTER, LOCK_FIRST, SENTINEL, ROW_TRIGGERS)
     bench.create(connection, *peers)
     failed: dict[str, list[float]] = {peer.name: [] for peer in peers}
     for peer in peers:
@@ -57,7 +58,7 @@ def _insert_over_fifty(bench: Bench, connection: Connection) -> None:
 
         return way
 
-    fast = (PLAIN, COUNTER, SENTINEL)
+    fast = (PLAIN, COUNTER, LOCK_FIRST, SENTINEL)
     bench.compare("16 clients", {peer.name: over_fifty(peer) for peer in fast}, unit=PER_SECOND)
     # Apart, and few rounds: its clients do little but wait for the end of their deadlocks.
     bench.compare(

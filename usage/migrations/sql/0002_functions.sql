@@ -34,9 +34,13 @@ CREATE OR REPLACE FUNCTION public.admit_usage(
     idempotency_key text,
     source          text,
     occurred_at     timestamptz,
-    per_lifetime    boolean
-) RETURNS TABLE (admitted boolean, duplicate boolean, used_before integer, used_after integer,
-                 event_id bigint)
+    per_lifetime    boolean,
+    OUT admitted    boolean,
+    OUT duplicate   boolean,
+    OUT used_before integer,
+    OUT used_after  integer,
+    OUT event_id    bigint
+)
 LANGUAGE plpgsql
 AS $function$
 #variable_conflict use_column
@@ -136,14 +140,12 @@ BEGIN
         event_id := public.find_usage_event(admit_usage.user_id, admit_usage.idempotency_key);
         IF event_id IS NOT NULL THEN
             duplicate := true;
-            RETURN NEXT;
             RETURN;
         END IF;
     END IF;
 
     IF used_before::bigint + admit_usage.quantity > usage_limit THEN
         admitted := false;
-        RETURN NEXT;
         RETURN;
     ELSIF used_before::bigint + admit_usage.quantity > largest
           OR lifetime::bigint + admit_usage.quantity > largest THEN
@@ -164,7 +166,6 @@ BEGIN
         -- The same key, used at the same time for another feature.
         duplicate := true;
         event_id := public.find_usage_event(admit_usage.user_id, admit_usage.idempotency_key);
-        RETURN NEXT;
         RETURN;
     END IF;
 
@@ -179,7 +180,6 @@ BEGIN
          WHERE users.id = admit_usage.user_id;
     END IF;
     used_after := used_before + admit_usage.quantity;
-    RETURN NEXT;
 END
 $function$;
 

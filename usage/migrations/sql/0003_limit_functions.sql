@@ -7,6 +7,54 @@
 -- How much of a feature a user is allowed at a moment: by an override that is still valid, or else
 -- by the plan. A trial that has ended is FREE. A limit of NULL is unlimited, 0 is not there, which
 -- is also what a feature without a row in the plan is.
+--
+-- This is the body of feature_limit, which runs it with its owner's rights.
+CREATE OR REPLACE FUNCTION public.find_limit(
+    user_id         integer,
+    feature         varchar,
+    moment          timestamptz,
+    OUT plan        text,
+    OUT usage_limit integer,
+    OUT per         text,
+    OUT tier        text,
+    OUT overridden  boolean
+)
+LANGUAGE plpgsql STABLE
+AS $function$
+BEGIN
+    -- trial_ends_at is a timestamp without zone that holds UTC.
+    SELECT CASE WHEN users.is_trial AND users.trial_ends_at <= moment AT TIME ZONE 'UTC'
+                THEN 'FREE'
+                ELSE coalesce(users.plan, 'FREE')
+           END
+      INTO find_limit.plan
+      FROM public.users
+     WHERE users.id = find_limit.user_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no user %', coalesce(find_limit.user_id::text, 'NULL')
+            USING ERRCODE = 'foreign_key_violation';
+    END IF;
+
+    SELECT CASE WHEN special.id IS NOT NULL THEN special.usage_limit
+                WHEN usual.id IS NOT NULL THEN usual.usage_limit
+                ELSE 0
+           END,
+           coalesce(special.per, usual.per)::text,
+           coalesce(special.tier, usual.tier)::text,
+           special.id IS NOT NULL
+      INTO usage_limit, per, tier, overridden
+      FROM (SELECT) AS always
+      LEFT JOIN public.feature_plan_limits AS usual
+        ON usual.plan = find_limit.plan
+       AND usual.feature = find_limit.feature
+      LEFT JOIN public.feature_limit_overrides AS special
+        ON special.user_id = find_limit.user_id
+       AND special.feature = find_limit.feature
+       AND (special.until IS NULL OR special.until > moment);
+END
+$function$;
+
+
 CREATE OR REPLACE FUNCTION public.feature_limit(
     user_id integer,
     feature varchar,
@@ -15,39 +63,8 @@ CREATE OR REPLACE FUNCTION public.feature_limit(
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
 AS $function$
-DECLARE
-    their_plan text;
 BEGIN
-    -- trial_ends_at is a timestamp without zone that holds UTC.
-    SELECT CASE WHEN users.is_trial AND users.trial_ends_at <= moment AT TIME ZONE 'UTC'
-                THEN 'FREE'
-                ELSE coalesce(users.plan, 'FREE')
-           END
-      INTO their_plan
-      FROM public.users
-     WHERE users.id = feature_limit.user_id;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no user %', coalesce(feature_limit.user_id::text, 'NULL')
-            USING ERRCODE = 'foreign_key_violation';
-    END IF;
-
-    RETURN QUERY
-    SELECT their_plan,
-           CASE WHEN special.id IS NOT NULL THEN special.usage_limit
-                WHEN usual.id IS NOT NULL THEN usual.usage_limit
-                ELSE 0
-           END,
-           coalesce(special.per, usual.per)::text,
-           coalesce(special.tier, usual.tier)::text,
-           special.id IS NOT NULL
-      FROM (SELECT) AS always
-      LEFT JOIN public.feature_plan_limits AS usual
-        ON usual.plan = their_plan
-       AND usual.feature = feature_limit.feature
-      LEFT JOIN public.feature_limit_overrides AS special
-        ON special.user_id = feature_limit.user_id
-       AND special.feature = feature_limit.feature
-       AND (special.until IS NULL OR special.until > moment);
+    RETURN QUERY SELECT * FROM public.find_limit(user_id, feature, moment);
 END
 $function$;
 
@@ -167,14 +184,18 @@ LANGUAGE plpgsql
 AS $function$
 DECLARE
     outcome    public.feature_use;
+    allowed    record;
     recorded   record;
     counted    boolean;
     wrong_tier boolean;
     needed     bigint := asked;
 BEGIN
-    SELECT allowed.plan, allowed.usage_limit, allowed.per, allowed.tier, allowed.overridden
-      INTO outcome.plan, outcome.usage_limit, outcome.per, outcome.tier, outcome.overridden
-      FROM public.feature_limit(user_id, feature, moment) AS allowed;
+    allowed := public.find_limit(user_id, feature, moment);
+    outcome.plan := allowed.plan;
+    outcome.usage_limit := allowed.usage_limit;
+    outcome.per := allowed.per;
+    outcome.tier := allowed.tier;
+    outcome.overridden := allowed.overridden;
 
     counted := coalesce(outcome.per IN ('month', 'lifetime'), false);
     wrong_tier := tiers IS NOT NULL AND NOT coalesce(outcome.tier = ANY (tiers), false);
@@ -190,11 +211,9 @@ BEGIN
         IF track AND asked > 0 AND NOT (wrong_tier AND enforce) THEN
             -- Compares again and counts, under a lock. A key that was used is admitted as it was
             -- then, whatever the limit is now.
-            SELECT admission.* INTO recorded
-              FROM public.admit_usage(
-                       user_id, feature, asked,
-                       CASE WHEN enforce THEN outcome.usage_limit END,
-                       idempotency_key, source, moment, outcome.per = 'lifetime') AS admission;
+            recorded := public.admit_usage(
+                user_id, feature, asked, CASE WHEN enforce THEN outcome.usage_limit END,
+                idempotency_key, source, moment, outcome.per = 'lifetime');
             outcome.used_before := recorded.used_before;
             outcome.used_after := recorded.used_after;
             outcome.duplicate := recorded.duplicate;
@@ -210,10 +229,8 @@ BEGIN
             outcome.reason := 'limit';
         END IF;
     ELSIF track AND (outcome.reason IS NULL OR NOT enforce) THEN
-        SELECT admission.* INTO recorded
-          FROM public.admit_usage(
-                   user_id, feature, quantity, NULL, idempotency_key, source, moment,
-                   false) AS admission;
+        recorded := public.admit_usage(
+            user_id, feature, quantity, NULL, idempotency_key, source, moment, false);
         outcome.duplicate := recorded.duplicate;
         outcome.event_id := recorded.event_id;
     END IF;
@@ -310,6 +327,7 @@ $function$;
 
 
 REVOKE ALL ON FUNCTION
+    public.find_limit(integer, varchar, timestamptz),
     public.feature_limit(integer, varchar, timestamptz),
     public.required_plan(varchar, integer, text[], text),
     public.feature_resets_at(text, timestamptz),

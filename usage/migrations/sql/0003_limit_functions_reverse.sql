@@ -7,5 +7,6 @@ DROP FUNCTION IF EXISTS
     public.feature_used(integer, varchar, text, timestamptz),
     public.feature_resets_at(text, timestamptz),
     public.required_plan(varchar, integer, text[], text),
-    public.feature_limit(integer, varchar, timestamptz);
+    public.feature_limit(integer, varchar, timestamptz),
+    public.find_limit(integer, varchar, timestamptz);
 DROP TYPE IF EXISTS public.feature_use;

@@ -13,7 +13,7 @@ BEGIN
            AND proname IN ('find_usage_event', 'admit_usage', 'admit_feature_usage',
                            'admit_lifetime_usage', 'refund_feature_usage',
                            'increment_feature_usage_safe', 'get_feature_usage',
-                           'get_user_feature_usage', 'feature_limit', 'required_plan',
+                           'get_user_feature_usage', 'find_limit', 'feature_limit', 'required_plan',
                            'feature_used', 'use_feature', 'use_feature_or_raise')
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
