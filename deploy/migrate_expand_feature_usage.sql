@@ -951,7 +951,7 @@ BEGIN
     IF pg_catalog.cardinality(deltas) = 1 AND NOT recounting THEN
         UPDATE "public"."feature_usage"
            SET "usage_count" = coalesce("feature_usage"."usage_count", 0) + deltas[1], "updated_at" = pg_catalog.now()
-         WHERE "feature_usage"."user_id" = "changed_user_id"[1] AND "feature_usage"."feature" = "changed_feature"[1] AND "feature_usage"."period_start" = "changed_period_start"[1]
+         WHERE "feature_usage"."user_id" = (SELECT "changed_user_id"[1]) AND "feature_usage"."feature" = (SELECT "changed_feature"[1]) AND "feature_usage"."period_start" = (SELECT "changed_period_start"[1])
         RETURNING "feature_usage"."user_id" = "changed_user_id"[1] AND "feature_usage"."feature" = "changed_feature"[1] AND "feature_usage"."period_start" = "changed_period_start"[1] INTO same_key;
         IF NOT same_key THEN
             RAISE EXCEPTION 'counter %: a trigger of % has given a row another key',
@@ -1062,7 +1062,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_on_insert_17e4d
      REFERENCING NEW TABLE AS new_values 
     FOR EACH STATEMENT WHEN ((current_setting('sentinel.engine', true) = nullif(pg_trigger_depth(), 0)::text) IS NOT TRUE)
     EXECUTE FUNCTION pgtrigger_usage_count_on_insert_17e4d();
-COMMENT ON TRIGGER pgtrigger_usage_count_on_insert_17e4d ON "feature_usage_events" IS 'b5d45a1c99b1097a99d16dad2306aa09f6efa2cf';
+COMMENT ON TRIGGER pgtrigger_usage_count_on_insert_17e4d ON "feature_usage_events" IS '27b1c04860952bb063b84a77572ec022c47e823a';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -1259,6 +1259,34 @@ END
 $step$;
 
 
+DO $step$
+DECLARE
+    done boolean := false;
+BEGIN
+    FOR attempt IN 1..90 LOOP
+        PERFORM set_config('lock_timeout', '500ms', true),
+                set_config('client_min_messages', 'warning', true);
+        BEGIN
+            PERFORM pg_advisory_xact_lock(hashtextextended('sentinel.migrate', 0));
+            EXECUTE $body$
+-- A month begins without statistics. Until PostgreSQL counts again, it takes a lookup by the month alone for
+-- as good as one by the key, in everybody's queries, and reads all rows of the month. So it counts again
+-- after one row in a hundred and not in ten, which takes it a fraction of a second a minute.
+ALTER TABLE feature_usage
+    SET (autovacuum_analyze_scale_factor = 0.01, autovacuum_analyze_threshold = 500);
+$body$;
+            done := true;
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            IF attempt = 90 THEN RAISE; END IF;
+        END;
+        COMMIT;
+        EXIT WHEN done;
+        PERFORM pg_sleep(0.5 + random());
+    END LOOP;
+END
+$step$;
+
+
 -- build index idx_feature_usage_user_feature_period
 SELECT format('DROP INDEX CONCURRENTLY %s', indexrelid::regclass)
   FROM pg_catalog.pg_index
@@ -1304,6 +1332,10 @@ BEGIN
 -- They run with their owner's rights, since nobody else has any on the ledger; who may execute them
 -- is in grant_functions.sql. Parameters are written with their function's name before them: they are
 -- called like columns.
+--
+-- A month and a feature are looked up as sub-selects. PostgreSQL plans with the values that it sees, and
+-- of a month that has just begun its statistics say that there is hardly a row: so it would rather read
+-- all rows of the month by the index on it than the one row by its key.
 
 
 -- The event for which a user has used an idempotency key; NULL where the key is free. 0004 looks
@@ -1403,8 +1435,8 @@ BEGIN
           INTO used
           FROM public.feature_usage AS counted
          WHERE counted.user_id = admit_usage.user_id
-           AND counted.feature = admit_usage.feature
-           AND counted.period_start = month
+           AND counted.feature = (SELECT admit_usage.feature)
+           AND counted.period_start = (SELECT month)
            FOR NO KEY UPDATE;
     END IF;
 
@@ -1428,8 +1460,8 @@ BEGIN
           INTO used
           FROM public.feature_usage AS counted
          WHERE counted.user_id = admit_usage.user_id
-           AND counted.feature = admit_usage.feature
-           AND counted.period_start = month
+           AND counted.feature = (SELECT admit_usage.feature)
+           AND counted.period_start = (SELECT month)
            FOR NO KEY UPDATE;
     END IF;
     used_before := coalesce(used, 0);
@@ -1633,8 +1665,9 @@ BEGIN
         (SELECT counted.usage_count
            FROM public.feature_usage AS counted
           WHERE counted.user_id = get_feature_usage.user_id
-            AND counted.feature = get_feature_usage.feature
-            AND counted.period_start = date_trunc('month', now() AT TIME ZONE 'UTC')::date),
+            AND counted.feature = (SELECT get_feature_usage.feature)
+            AND counted.period_start
+                = (SELECT date_trunc('month', now() AT TIME ZONE 'UTC')::date)),
         0);
 END
 $function$;
@@ -1657,7 +1690,7 @@ BEGIN
            counted.updated_at
       FROM public.feature_usage AS counted
      WHERE counted.user_id = get_user_feature_usage.user_id
-       AND counted.period_start = date_trunc('month', now() AT TIME ZONE 'UTC')::date
+       AND counted.period_start = (SELECT date_trunc('month', now() AT TIME ZONE 'UTC')::date)
      ORDER BY counted.feature;
 END
 $function$;
@@ -2057,8 +2090,9 @@ BEGIN
             (SELECT counted.usage_count
                FROM public.feature_usage AS counted
               WHERE counted.user_id = feature_used.user_id
-                AND counted.feature = feature_used.feature
-                AND counted.period_start = date_trunc('month', moment AT TIME ZONE 'UTC')::date),
+                AND counted.feature = (SELECT feature_used.feature)  -- see 0002_functions.sql
+                AND counted.period_start
+                    = (SELECT date_trunc('month', moment AT TIME ZONE 'UTC')::date)),
             0);
     END IF;
     RETURN NULL;

@@ -491,6 +491,8 @@ BEGIN
         public.idx_feature_usage_period_start,
         public.idx_feature_usage_updated_at;
     ALTER TABLE public.feature_usage DROP COLUMN IF EXISTS updated_at;
+    ALTER TABLE public.feature_usage
+        RESET (autovacuum_analyze_scale_factor, autovacuum_analyze_threshold);
 END
 $$;
 $body$;

@@ -92,4 +92,5 @@ USAGE_EVENTS = RecordKind(
     insert_children=None,
     identify=identify_event,
     batch_records=BATCH_EVENTS,
+    grows="feature_usage",
 )

@@ -210,16 +210,21 @@ def _summing_variables(counter: LedgerTotal) -> list[tuple[str, str]]:
 def _sum_body(counter: LedgerTotal, *, gather: str, add: str) -> Composable:
     change = Identifier("change")
     change_keys = _qualified("change", counter)
-    only = (
-        SQL("{0}.{1} = {2}[1]").format(
-            Identifier(counter.parent._meta.db_table), Identifier(column), variable
+
+    def is_only(element: str) -> Composable:
+        parent = Identifier(counter.parent._meta.db_table)
+        return AND.join(
+            SQL("{0}.{1} = " + element).format(parent, Identifier(column), variable)
+            for column, variable in zip(
+                counter.key_columns, counter.changed_variables(), strict=True
+            )
         )
-        for column, variable in zip(counter.key_columns, counter.changed_variables(), strict=True)
-    )
+
     words = {
         "change_keys": change_keys,
         "parent_is_change": _is_parent(counter, "change"),
-        "parent_is_only": AND.join(only),
+        "parent_is_only": is_only("(SELECT {2}[1])"),
+        "returned_is_only": is_only("{2}[1]"),
         "created_is_change": counter.match(Identifier("created"), change),
         "updated_is_change": counter.match(Identifier("updated"), change),
         "gathered": _gathered(counter),

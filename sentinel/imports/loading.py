@@ -62,6 +62,8 @@ class RecordKind:
         insert_children: adds the children of staged records with a `row_id`.
         identify: returns what tells a record from all others of its kind, once it was checked.
         batch_records: how many records at most are loaded by one statement.
+        grows: a table that triggers look up for every record. The planner is told of its growth
+            as it goes, since by what it knew before the import it may read all of it each time.
     """
 
     rows: str
@@ -73,6 +75,7 @@ class RecordKind:
     insert_children: str | None
     identify: Callable[[Record], str] = identify_by_id
     batch_records: int = BATCH_RECORDS
+    grows: str | None = None
 
     def key(self, identity: str) -> UUID | None:
         """Return the UUID of the record with this identity, where rows have one."""
@@ -174,7 +177,7 @@ class _Loading:
                 self.progress.note("Another import is running: waiting for it to end.")
                 staging.wait_for_imports(cursor)
             staging.create_staging(cursor)
-            for batch in self.batches_ahead():
+            for number, batch in enumerate(self.batches_ahead(), start=1):
                 try:
                     staging.stage(connection, cursor, batch)
                     self.load_staged(cursor)
@@ -183,6 +186,8 @@ class _Loading:
                         f"{self.source.name}, lines {batch[0].position} to {batch[-1].position}: "
                         f"the database refused a record: {str(error).strip().splitlines()[0]}."
                     ) from error
+                if self.kind.grows is not None and number.bit_count() == 1:  # it has doubled
+                    staging.count_for_planner(cursor, self.kind.grows)
             staging.drop_staging(cursor)
 
     def batches_ahead(self) -> Iterator[list[StagedRecord]]:

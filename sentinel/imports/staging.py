@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from psycopg.sql import SQL, Identifier
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
@@ -43,6 +45,9 @@ CREATE TEMPORARY TABLE staged_users (
 COPY = "COPY pg_temp.staged_records (position, uuid, email, address, record) FROM STDIN"
 EMPTY = "TRUNCATE pg_temp.staged_records, pg_temp.staged_users"
 COUNT_FOR_PLANNER = "ANALYZE pg_temp.staged_records (position, uuid)"
+# Not where somebody else counts it or builds an index on it: to wait for him while he waits for the
+# end of this transaction would be a deadlock.
+COUNT_GROWN = "ANALYZE (SKIP_LOCKED) {}"
 DROP = "DROP TABLE pg_temp.staged_records, pg_temp.staged_users"
 
 NAME_USERS = """
@@ -117,6 +122,14 @@ def stage(
         for record in records:
             copy.write_row(record)
     cursor.execute(COUNT_FOR_PLANNER)
+
+
+def count_for_planner(cursor: CursorWrapper, table: str) -> None:
+    """Have the planner's statistics of a table counted, as this transaction sees it.
+
+    A role that does not own the table is told by a notice that it may not, and goes on without.
+    """
+    cursor.execute(SQL(COUNT_GROWN).format(Identifier(table)).as_string(None))
 
 
 def stage_users(cursor: CursorWrapper) -> int:

@@ -4,7 +4,9 @@
 --   * others write the sum as well, and what they write counts: the difference is appended to the
 --     ledger as an adopted event, by the engine, whose writes no trigger here counts again;
 --   * a row and its events live and die together. While rows are deleted in a transaction the engine
---     counts again instead of adding: see delete_events.
+--     counts again instead of adding: see delete_events;
+--   * a key is looked up as a sub-select: where the planner sees a value of which its statistics know
+--     little (a month that has just begun), it takes an index on that column alone for as good as the key.
 
 
 -- name: gather_added
@@ -42,7 +44,7 @@
         UPDATE {schema}.{parent}
            SET {column} = coalesce({parent}.{column}, 0) + deltas[1]{touches}
          WHERE {parent_is_only}
-        RETURNING {parent_is_only} INTO same_key;
+        RETURNING {returned_is_only} INTO same_key;
 {refuse_moved}
         IF FOUND THEN
             RETURN NULL;

@@ -52,36 +52,37 @@ SELECT id, to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"')
 
 
 -- name: delete_old_audits
--- A bounded number, the oldest first; what somebody else is deleting is left to him.
+-- A bounded number, the oldest first; what somebody else is deleting is left to him. They are chosen
+-- into an array, once: beside IN the planner may choose anew for every row, and so delete more.
 DELETE FROM {schema}.counter_audits
- WHERE id IN (SELECT id
-                FROM {schema}.counter_audits
-               WHERE audited_at < {before}
-               ORDER BY audited_at
-               LIMIT {at_most}
-                 FOR UPDATE SKIP LOCKED)
+ WHERE id = ANY (ARRAY(SELECT id
+                         FROM {schema}.counter_audits
+                        WHERE audited_at < {before}
+                        ORDER BY audited_at
+                        LIMIT {at_most}
+                          FOR UPDATE SKIP LOCKED))
 
 
 -- name: delete_old_repairs
 -- Likewise.
 DELETE FROM {schema}.counter_repairs
- WHERE id IN (SELECT id
-                FROM {schema}.counter_repairs
-               WHERE repaired_at < {before}
-               ORDER BY repaired_at
-               LIMIT {at_most}
-                 FOR UPDATE SKIP LOCKED)
+ WHERE id = ANY (ARRAY(SELECT id
+                         FROM {schema}.counter_repairs
+                        WHERE repaired_at < {before}
+                        ORDER BY repaired_at
+                        LIMIT {at_most}
+                          FOR UPDATE SKIP LOCKED))
 
 
 -- name: delete_old_runs
 -- Likewise, those of which no repair is kept.
 DELETE FROM {schema}.counter_repair_runs
- WHERE id IN (SELECT run.id
-                FROM {schema}.counter_repair_runs AS run
-               WHERE run.ended_at < {before}
-                 AND NOT EXISTS (SELECT
-                                   FROM {schema}.counter_repairs AS repair
-                                  WHERE repair.run_id = run.id)
-               ORDER BY run.id
-               LIMIT {at_most}
-                 FOR UPDATE OF run SKIP LOCKED)
+ WHERE id = ANY (ARRAY(SELECT run.id
+                         FROM {schema}.counter_repair_runs AS run
+                        WHERE run.ended_at < {before}
+                          AND NOT EXISTS (SELECT
+                                            FROM {schema}.counter_repairs AS repair
+                                           WHERE repair.run_id = run.id)
+                        ORDER BY run.id
+                        LIMIT {at_most}
+                          FOR UPDATE OF run SKIP LOCKED))

@@ -3,6 +3,10 @@
 -- They run with their owner's rights, since nobody else has any on the ledger; who may execute them
 -- is in grant_functions.sql. Parameters are written with their function's name before them: they are
 -- called like columns.
+--
+-- A month and a feature are looked up as sub-selects. PostgreSQL plans with the values that it sees, and
+-- of a month that has just begun its statistics say that there is hardly a row: so it would rather read
+-- all rows of the month by the index on it than the one row by its key.
 
 
 -- The event for which a user has used an idempotency key; NULL where the key is free. 0004 looks
@@ -102,8 +106,8 @@ BEGIN
           INTO used
           FROM public.feature_usage AS counted
          WHERE counted.user_id = admit_usage.user_id
-           AND counted.feature = admit_usage.feature
-           AND counted.period_start = month
+           AND counted.feature = (SELECT admit_usage.feature)
+           AND counted.period_start = (SELECT month)
            FOR NO KEY UPDATE;
     END IF;
 
@@ -127,8 +131,8 @@ BEGIN
           INTO used
           FROM public.feature_usage AS counted
          WHERE counted.user_id = admit_usage.user_id
-           AND counted.feature = admit_usage.feature
-           AND counted.period_start = month
+           AND counted.feature = (SELECT admit_usage.feature)
+           AND counted.period_start = (SELECT month)
            FOR NO KEY UPDATE;
     END IF;
     used_before := coalesce(used, 0);
@@ -332,8 +336,9 @@ BEGIN
         (SELECT counted.usage_count
            FROM public.feature_usage AS counted
           WHERE counted.user_id = get_feature_usage.user_id
-            AND counted.feature = get_feature_usage.feature
-            AND counted.period_start = date_trunc('month', now() AT TIME ZONE 'UTC')::date),
+            AND counted.feature = (SELECT get_feature_usage.feature)
+            AND counted.period_start
+                = (SELECT date_trunc('month', now() AT TIME ZONE 'UTC')::date)),
         0);
 END
 $function$;
@@ -356,7 +361,7 @@ BEGIN
            counted.updated_at
       FROM public.feature_usage AS counted
      WHERE counted.user_id = get_user_feature_usage.user_id
-       AND counted.period_start = date_trunc('month', now() AT TIME ZONE 'UTC')::date
+       AND counted.period_start = (SELECT date_trunc('month', now() AT TIME ZONE 'UTC')::date)
      ORDER BY counted.feature;
 END
 $function$;

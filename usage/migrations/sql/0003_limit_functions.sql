@@ -132,8 +132,9 @@ BEGIN
             (SELECT counted.usage_count
                FROM public.feature_usage AS counted
               WHERE counted.user_id = feature_used.user_id
-                AND counted.feature = feature_used.feature
-                AND counted.period_start = date_trunc('month', moment AT TIME ZONE 'UTC')::date),
+                AND counted.feature = (SELECT feature_used.feature)  -- see 0002_functions.sql
+                AND counted.period_start
+                    = (SELECT date_trunc('month', moment AT TIME ZONE 'UTC')::date)),
             0);
     END IF;
     RETURN NULL;
