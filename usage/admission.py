@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,6 @@ from usage.statements import statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
 
 class Reason(StrEnum):
@@ -72,9 +72,6 @@ class Admission:
         if self.limit is None or self.used_after is None:
             return None
         return max(0, self.limit - self.used_after)
-
-
-FIELDS = tuple(field.name for field in fields(Admission))
 
 
 def use_feature(
@@ -134,8 +131,12 @@ def use_feature(
     }
     with translated_errors(), connection.cursor() as cursor:
         cursor.execute(statement("use_feature"), values)
-        [row] = cursor.fetchall()
-    came = dict(zip(FIELDS, row, strict=True))
-    came["reason"] = came["reason"] and Reason(came["reason"])
-    came["per"] = came["per"] and Per(came["per"])
-    return Admission(**came)
+        [(came,)] = cursor.fetchall()
+    limit, reason, per, resets_at = map(came.pop, ("usage_limit", "reason", "per", "resets_at"))
+    return Admission(
+        limit=limit,
+        reason=reason and Reason(reason),
+        per=per and Per(per),
+        resets_at=resets_at and datetime.fromisoformat(resets_at),
+        **came,
+    )

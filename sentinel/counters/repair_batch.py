@@ -22,7 +22,7 @@ from sentinel.retries import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from django.db.backends.utils import CursorWrapper
     from psycopg.sql import Composable
@@ -48,6 +48,12 @@ class Batch(NamedTuple):
 
     keys: str
     rows: int
+
+    def joined(self, others: Iterable[Batch]) -> Batch:
+        """Return this batch and others as one."""
+        batches = (self, *others)
+        keys = ", ".join(batch.keys.strip()[1:-1] for batch in batches)
+        return Batch(keys=f"[{keys}]", rows=sum(batch.rows for batch in batches))
 
 
 @dataclass(frozen=True, kw_only=True)

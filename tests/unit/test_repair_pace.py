@@ -51,3 +51,24 @@ def test_it_never_rests_for_long() -> None:
 @pytest.mark.parametrize("pause", [0.0, 0.5])
 def test_a_given_pause_is_kept(pause: float) -> None:
     assert rests(Pace(pause=pause), 0.010, 5.0, 0.0) == [pause, pause, pause]
+
+
+def test_alone_it_takes_more_and_more_batches_together() -> None:
+    pace = Pace(most_together=4)
+    taken = [pace.together]
+    for seconds in (0.010, 0.012, 0.009, 0.013):
+        pace.rest(seconds=seconds, rows=100)
+        taken.append(pace.together)
+    assert taken == [1, 2, 4, 4, 4]
+
+
+def test_beside_others_it_takes_one_at_a_time() -> None:
+    pace = Pace(most_together=4)
+    rests(pace, 0.010, 0.010, *[0.030] * 50)
+    assert pace.together == 1
+
+
+def test_with_a_given_pause_it_takes_one_at_a_time() -> None:
+    pace = Pace(pause=0.0, most_together=4)
+    rests(pace, 0.010, 0.010)
+    assert pace.together == 1

@@ -25,7 +25,7 @@ from sentinel.counters import (
     select_rows,
 )
 from sentinel.counters.printing import print_audits, print_repairs
-from sentinel.counters.repair import DEFAULT_BATCH_SIZE
+from sentinel.counters.repair import DEFAULT_BATCH_SIZE, MOST_TOGETHER
 from sentinel.progress import open_progress
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ class Command(ConsoleCommand):
         parser.add_argument(
             "--batch-size",
             type=positive_number,
-            default=DEFAULT_BATCH_SIZE,
             metavar="N",
-            help="rows of a batch; whoever writes one of them waits for it (default: %(default)s, "
-            "some 10 to 30 milliseconds)",
+            help="rows of a batch; whoever writes one of them waits for it (default: "
+            f"{DEFAULT_BATCH_SIZE}, some 10 milliseconds, and up to {MOST_TOGETHER} times as many "
+            "while nobody else is at work)",
         )
         parser.add_argument(
             "--max-batches",
