@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -172,32 +173,38 @@ class _Loading:
 
     def load_all(self, using: str) -> None:
         connection = connections[using]
-        with connection.cursor() as cursor:
+        batches = self.batches()
+        with (
+            connection.cursor() as cursor,
+            ThreadPoolExecutor(1, thread_name_prefix="import") as reader,
+        ):
             if not staging.lock_imports(cursor):
                 self.progress.note("Another import is running: waiting for it to end.")
                 staging.wait_for_imports(cursor)
             staging.create_staging(cursor)
-            for number, batch in enumerate(self.batches_ahead(), start=1):
-                try:
+            number, batch = 1, next(batches, None)
+            while batch is not None:
+                with self.refusals_of(batch):
                     staging.stage(connection, cursor, batch)
+                    # The server is at work from here on, and Python is free to read. To read while
+                    # it stages takes as long as one after the other.
+                    coming = reader.submit(next, batches, None)
                     self.load_staged(cursor)
-                except (DataError, IntegrityError) as error:
-                    raise InputError(
-                        f"{self.source.name}, lines {batch[0].position} to {batch[-1].position}: "
-                        f"the database refused a record: {str(error).strip().splitlines()[0]}."
-                    ) from error
                 if self.kind.grows is not None and number.bit_count() == 1:  # it has doubled
                     staging.count_for_planner(cursor, self.kind.grows)
+                number, batch = number + 1, coming.result()
             staging.drop_staging(cursor)
 
-    def batches_ahead(self) -> Iterator[list[StagedRecord]]:
-        """Yield the batches. While the server works at one, a thread reads the next."""
-        batches = self.batches()
-        with ThreadPoolExecutor(1, thread_name_prefix="import") as reader:
-            coming = reader.submit(next, batches, None)
-            while (batch := coming.result()) is not None:
-                coming = reader.submit(next, batches, None)
-                yield batch
+    @contextmanager
+    def refusals_of(self, batch: list[StagedRecord]) -> Iterator[None]:
+        """Say which lines they were of which the database refused one."""
+        try:
+            yield
+        except (DataError, IntegrityError) as error:
+            raise InputError(
+                f"{self.source.name}, lines {batch[0].position} to {batch[-1].position}: "
+                f"the database refused a record: {str(error).strip().splitlines()[0]}."
+            ) from error
 
     def load_staged(self, cursor: CursorWrapper) -> None:
         if self.kind.drop_known is not None:
