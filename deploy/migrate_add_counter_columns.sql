@@ -1145,8 +1145,32 @@ CREATE OR REPLACE FUNCTION pgtrigger_user_usage_on_insert_05464() RETURNS trigge
     SET search_path = pg_catalog, public, pg_temp
     SET sentinel.engine = ''
 AS $sentinel$
-DECLARE this_month CONSTANT timestamp := pg_catalog.date_trunc('month', localtimestamp);
+DECLARE this_month CONSTANT timestamp := pg_catalog.date_trunc('month', localtimestamp); first_thread integer; last_thread integer; messages bigint;
 BEGIN
+    SELECT pg_catalog.min(message.thread_id), pg_catalog.max(message.thread_id), pg_catalog.count(*)
+      INTO first_thread, last_thread, messages
+      FROM new_values AS message;
+    IF first_thread = last_thread THEN
+        UPDATE public.user_usage AS usage
+           SET chat_messages_used = CASE
+                   WHEN pg_catalog.date_trunc('month', usage.last_reset) = this_month
+                   THEN usage.chat_messages_used + messages
+                   ELSE messages
+               END,
+               last_reset = CASE
+                   WHEN pg_catalog.date_trunc('month', usage.last_reset) = this_month
+                   THEN usage.last_reset
+                   ELSE this_month
+               END
+         WHERE usage.user_id = (SELECT thread.user_id
+                                  FROM public.chat_threads AS thread
+                                 WHERE thread.id = first_thread)
+           AND usage.last_reset IS NOT NULL;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
     INSERT INTO public.user_usage AS usage (user_id, chat_messages_used)
     SELECT owned.user_id, pg_catalog.sum(owned.messages)
       FROM (SELECT (SELECT thread.user_id
@@ -1181,7 +1205,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_user_usage_on_insert_05464
      REFERENCING NEW TABLE AS new_values 
     FOR EACH STATEMENT 
     EXECUTE FUNCTION pgtrigger_user_usage_on_insert_05464();
-COMMENT ON TRIGGER pgtrigger_user_usage_on_insert_05464 ON "chat_messages" IS 'ca068e940d00614bd1e85fb9ba58354360f9e41e';
+COMMENT ON TRIGGER pgtrigger_user_usage_on_insert_05464 ON "chat_messages" IS '296e2f69d3b54caa33670497f02a8ab44425c8fd';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN

@@ -621,28 +621,21 @@ BEGIN
     IF pg_catalog.current_setting('sentinel.recount', true) = 'on' THEN
         -- Perhaps put into the place of rows that the same statement deleted: see delete_events.
         SELECT pg_catalog.array_agg(change."user_id"), pg_catalog.array_agg(change."feature"), pg_catalog.array_agg(change."period_start") INTO "changed_user_id", "changed_feature", "changed_period_start" FROM new_values AS change WHERE "user_id" IS NOT NULL AND "feature" IS NOT NULL AND "period_start" IS NOT NULL;
-        PERFORM FROM "public"."feature_usage"
-          WHERE ("feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start") IN (SELECT change."user_id", change."feature", change."period_start"
-                                      FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start"))
-          ORDER BY "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"
-            FOR NO KEY UPDATE;
-        IF FOUND THEN
-            WITH updated AS (
-                UPDATE "public"."feature_usage"
-                   SET "usage_count" = coalesce((SELECT pg_catalog.sum("feature_usage_events"."quantity")
-                                              FROM "public"."feature_usage_events"
-                                             WHERE "feature_usage_events"."user_id" = "change"."user_id" AND "feature_usage_events"."feature" = "change"."feature" AND "feature_usage_events"."period_start" = "change"."period_start"), 0), "updated_at" = pg_catalog.now()
-                  FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
-                 WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start"
-                RETURNING "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start" AS same_key
-            )
-            SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
+        WITH updated AS (
+            UPDATE "public"."feature_usage"
+               SET "usage_count" = coalesce((SELECT pg_catalog.sum("feature_usage_events"."quantity")
+                                          FROM "public"."feature_usage_events"
+                                         WHERE "feature_usage_events"."user_id" = "change"."user_id" AND "feature_usage_events"."feature" = "change"."feature" AND "feature_usage_events"."period_start" = "change"."period_start"), 0), "updated_at" = pg_catalog.now()
+              FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
+             WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start"
+            RETURNING "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start" AS same_key
+        )
+        SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
         IF NOT same_key THEN
             RAISE EXCEPTION 'counter %: a trigger of % has given a row another key',
                             'feature_usage.usage_count', 'feature_usage'
                 USING ERRCODE = 'triggered_action_exception',
                       HINT = 'A BEFORE trigger changed NEW. Let it leave the key alone.';
-        END IF;
         END IF;
     END IF;
     RETURN NULL;
@@ -654,7 +647,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_adopt_insert_a2e96
      REFERENCING NEW TABLE AS new_values 
     FOR EACH STATEMENT WHEN (current_setting('sentinel.repair', true) IS DISTINCT FROM 'on' AND ((current_setting('sentinel.engine', true) = nullif(pg_trigger_depth(), 0)::text) IS NOT TRUE))
     EXECUTE FUNCTION pgtrigger_usage_count_adopt_insert_a2e96();
-COMMENT ON TRIGGER pgtrigger_usage_count_adopt_insert_a2e96 ON "feature_usage" IS '72619c4d7e3abc2f0b5987acdab7b87f60edde23';
+COMMENT ON TRIGGER pgtrigger_usage_count_adopt_insert_a2e96 ON "feature_usage" IS 'f43f488617bf792284428d104321212d00ae1f18';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -747,28 +740,21 @@ BEGIN
     DELETE FROM "public"."feature_usage_events"
      USING unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
      WHERE "feature_usage_events"."user_id" = "change"."user_id" AND "feature_usage_events"."feature" = "change"."feature" AND "feature_usage_events"."period_start" = "change"."period_start";
-        PERFORM FROM "public"."feature_usage"
-          WHERE ("feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start") IN (SELECT change."user_id", change."feature", change."period_start"
-                                      FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start"))
-          ORDER BY "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"
-            FOR NO KEY UPDATE;
-        IF FOUND THEN
-            WITH updated AS (
-                UPDATE "public"."feature_usage"
-                   SET "usage_count" = coalesce((SELECT pg_catalog.sum("feature_usage_events"."quantity")
-                                              FROM "public"."feature_usage_events"
-                                             WHERE "feature_usage_events"."user_id" = "change"."user_id" AND "feature_usage_events"."feature" = "change"."feature" AND "feature_usage_events"."period_start" = "change"."period_start"), 0), "updated_at" = pg_catalog.now()
-                  FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
-                 WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start"
-                RETURNING "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start" AS same_key
-            )
-            SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
+        WITH updated AS (
+            UPDATE "public"."feature_usage"
+               SET "usage_count" = coalesce((SELECT pg_catalog.sum("feature_usage_events"."quantity")
+                                          FROM "public"."feature_usage_events"
+                                         WHERE "feature_usage_events"."user_id" = "change"."user_id" AND "feature_usage_events"."feature" = "change"."feature" AND "feature_usage_events"."period_start" = "change"."period_start"), 0), "updated_at" = pg_catalog.now()
+              FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
+             WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start"
+            RETURNING "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start" AS same_key
+        )
+        SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
         IF NOT same_key THEN
             RAISE EXCEPTION 'counter %: a trigger of % has given a row another key',
                             'feature_usage.usage_count', 'feature_usage'
                 USING ERRCODE = 'triggered_action_exception',
                       HINT = 'A BEFORE trigger changed NEW. Let it leave the key alone.';
-        END IF;
         END IF;
     RETURN NULL;
 END;
@@ -779,7 +765,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_on_row_delete_eee4c
      REFERENCING OLD TABLE AS old_values 
     FOR EACH STATEMENT 
     EXECUTE FUNCTION pgtrigger_usage_count_on_row_delete_eee4c();
-COMMENT ON TRIGGER pgtrigger_usage_count_on_row_delete_eee4c ON "feature_usage" IS '66ce449f344ccf0237d3b9021bbbd87ef2ee7d46';
+COMMENT ON TRIGGER pgtrigger_usage_count_on_row_delete_eee4c ON "feature_usage" IS '28a29fc2aff40d69d5bad64589a4350331b0f9c4';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -1019,23 +1005,21 @@ BEGIN
                                       FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start"))
           ORDER BY "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"
             FOR NO KEY UPDATE;
-        IF FOUND THEN
-            WITH updated AS (
-                UPDATE "public"."feature_usage"
-                   SET "usage_count" = coalesce((SELECT pg_catalog.sum("feature_usage_events"."quantity")
-                                              FROM "public"."feature_usage_events"
-                                             WHERE "feature_usage_events"."user_id" = "change"."user_id" AND "feature_usage_events"."feature" = "change"."feature" AND "feature_usage_events"."period_start" = "change"."period_start"), 0), "updated_at" = pg_catalog.now()
-                  FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
-                 WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start"
-                RETURNING "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start" AS same_key
-            )
-            SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
+        WITH updated AS (
+            UPDATE "public"."feature_usage"
+               SET "usage_count" = coalesce((SELECT pg_catalog.sum("feature_usage_events"."quantity")
+                                          FROM "public"."feature_usage_events"
+                                         WHERE "feature_usage_events"."user_id" = "change"."user_id" AND "feature_usage_events"."feature" = "change"."feature" AND "feature_usage_events"."period_start" = "change"."period_start"), 0), "updated_at" = pg_catalog.now()
+              FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
+             WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start"
+            RETURNING "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start" AS same_key
+        )
+        SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
         IF NOT same_key THEN
             RAISE EXCEPTION 'counter %: a trigger of % has given a row another key',
                             'feature_usage.usage_count', 'feature_usage'
                 USING ERRCODE = 'triggered_action_exception',
                       HINT = 'A BEFORE trigger changed NEW. Let it leave the key alone.';
-        END IF;
         END IF;
         END IF;
         RETURN NULL;
@@ -1062,7 +1046,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_on_insert_17e4d
      REFERENCING NEW TABLE AS new_values 
     FOR EACH STATEMENT WHEN ((current_setting('sentinel.engine', true) = nullif(pg_trigger_depth(), 0)::text) IS NOT TRUE)
     EXECUTE FUNCTION pgtrigger_usage_count_on_insert_17e4d();
-COMMENT ON TRIGGER pgtrigger_usage_count_on_insert_17e4d ON "feature_usage_events" IS '27b1c04860952bb063b84a77572ec022c47e823a';
+COMMENT ON TRIGGER pgtrigger_usage_count_on_insert_17e4d ON "feature_usage_events" IS '3d87b709379211a0668fbb1c2827a17359f59548';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -1104,36 +1088,30 @@ BEGIN
     END IF;
 
     engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
-    IF recounting THEN
         PERFORM FROM "public"."feature_usage"
           WHERE ("feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start") IN (SELECT change."user_id", change."feature", change."period_start"
                                       FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start"))
           ORDER BY "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"
             FOR NO KEY UPDATE;
-        IF FOUND THEN
-            WITH updated AS (
-                UPDATE "public"."feature_usage"
-                   SET "usage_count" = coalesce((SELECT pg_catalog.sum("feature_usage_events"."quantity")
-                                              FROM "public"."feature_usage_events"
-                                             WHERE "feature_usage_events"."user_id" = "change"."user_id" AND "feature_usage_events"."feature" = "change"."feature" AND "feature_usage_events"."period_start" = "change"."period_start"), 0), "updated_at" = pg_catalog.now()
-                  FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
-                 WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start"
-                RETURNING "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start" AS same_key
-            )
-            SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
+    IF recounting THEN
+        WITH updated AS (
+            UPDATE "public"."feature_usage"
+               SET "usage_count" = coalesce((SELECT pg_catalog.sum("feature_usage_events"."quantity")
+                                          FROM "public"."feature_usage_events"
+                                         WHERE "feature_usage_events"."user_id" = "change"."user_id" AND "feature_usage_events"."feature" = "change"."feature" AND "feature_usage_events"."period_start" = "change"."period_start"), 0), "updated_at" = pg_catalog.now()
+              FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start")
+             WHERE "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start"
+            RETURNING "feature_usage"."user_id" = "change"."user_id" AND "feature_usage"."feature" = "change"."feature" AND "feature_usage"."period_start" = "change"."period_start" AS same_key
+        )
+        SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
         IF NOT same_key THEN
             RAISE EXCEPTION 'counter %: a trigger of % has given a row another key',
                             'feature_usage.usage_count', 'feature_usage'
                 USING ERRCODE = 'triggered_action_exception',
                       HINT = 'A BEFORE trigger changed NEW. Let it leave the key alone.';
         END IF;
-        END IF;
         RETURN NULL;
     END IF;
-    PERFORM FROM "public"."feature_usage"
-      WHERE ("feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start") IN (SELECT change."user_id", change."feature", change."period_start" FROM unnest((SELECT "changed_user_id"), (SELECT "changed_feature"), (SELECT "changed_period_start")) AS change ("user_id", "feature", "period_start"))
-      ORDER BY "feature_usage"."user_id", "feature_usage"."feature", "feature_usage"."period_start"
-        FOR NO KEY UPDATE;
     WITH updated AS (
         UPDATE "public"."feature_usage"
            SET "usage_count" = coalesce("feature_usage"."usage_count", 0) + change.delta, "updated_at" = pg_catalog.now()
@@ -1157,7 +1135,7 @@ CREATE OR REPLACE  TRIGGER pgtrigger_usage_count_on_delete_50441
      REFERENCING OLD TABLE AS old_values 
     FOR EACH STATEMENT WHEN ((current_setting('sentinel.engine', true) = nullif(pg_trigger_depth(), 0)::text) IS NOT TRUE)
     EXECUTE FUNCTION pgtrigger_usage_count_on_delete_50441();
-COMMENT ON TRIGGER pgtrigger_usage_count_on_delete_50441 ON "feature_usage_events" IS '93672889958c1a61f2a2c6488fd47957ea406791';
+COMMENT ON TRIGGER pgtrigger_usage_count_on_delete_50441 ON "feature_usage_events" IS '279d94273c158ac9e96eed062148ce4e7efd3bb4';
 $body$;
             done := true;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN

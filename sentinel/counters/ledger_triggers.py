@@ -221,13 +221,13 @@ def _sum_body(counter: LedgerTotal, *, gather: str, add: str) -> Composable:
         )
 
     words = {
-        "change_keys": change_keys,
         "parent_is_change": _is_parent(counter, "change"),
         "parent_is_only": is_only("(SELECT {2}[1])"),
         "returned_is_only": is_only("{2}[1]"),
         "created_is_change": counter.match(Identifier("created"), change),
         "updated_is_change": counter.match(Identifier("updated"), change),
         "gathered": _gathered(counter),
+        "lock_changed": counter.render("ledger", "lock_changed", change_keys=change_keys),
         "recount_changed": _recount_changed(counter),
         "refuse_moved": counter.render("ledger", "refuse_moved"),
     }
@@ -246,7 +246,6 @@ def _recount_changed(counter: LedgerTotal) -> Composable:
     return counter.render(
         "ledger",
         "recount_changed",
-        change_keys=_qualified("change", counter),
         child_is_change=_is_child(counter, "change"),
         parent_is_change=_is_parent(counter, "change"),
         refuse_moved=counter.render("ledger", "refuse_moved"),

@@ -68,11 +68,7 @@
          WHERE NOT EXISTS (SELECT FROM created WHERE {created_is_change});
         EXIT WHEN deltas IS NULL;
 
-        PERFORM FROM {schema}.{parent}
-          WHERE ({parent_keys}) IN (SELECT {change_keys}
-                                      FROM unnest({changed_keys}) AS change ({keys}))
-          ORDER BY {parent_keys}
-            FOR NO KEY UPDATE;
+{lock_changed}
 
         WITH updated AS (
             UPDATE {schema}.{parent}
@@ -92,6 +88,7 @@
     IF deltas IS NULL THEN
         IF recounting THEN
 {gather}
+{lock_changed}
 {recount_changed}
         END IF;
         RETURN NULL;
@@ -121,14 +118,11 @@
     END IF;
 
     engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
+{lock_changed}
     IF recounting THEN
 {recount_changed}
         RETURN NULL;
     END IF;
-    PERFORM FROM {schema}.{parent}
-      WHERE ({parent_keys}) IN (SELECT {change_keys} FROM unnest({changed_keys}) AS change ({keys}))
-      ORDER BY {parent_keys}
-        FOR NO KEY UPDATE;
     WITH updated AS (
         UPDATE {schema}.{parent}
            SET {column} = coalesce({parent}.{column}, 0) + change.delta{touches}
@@ -168,26 +162,28 @@
         END IF;
 
 
--- name: recount_changed
--- The sums of the changed keys anew. Lock and sum are two statements: see triggers.sql.
+-- name: lock_changed
+-- In a statement of its own: the snapshot of the next one is taken when the locks are held.
         PERFORM FROM {schema}.{parent}
           WHERE ({parent_keys}) IN (SELECT {change_keys}
                                       FROM unnest({changed_keys}) AS change ({keys}))
           ORDER BY {parent_keys}
             FOR NO KEY UPDATE;
-        IF FOUND THEN
-            WITH updated AS (
-                UPDATE {schema}.{parent}
-                   SET {column} = coalesce((SELECT pg_catalog.sum({child}.{quantity})
-                                              FROM {schema}.{child}
-                                             WHERE {child_is_change}), 0){touches}
-                  FROM unnest({changed_keys}) AS change ({keys})
-                 WHERE {parent_is_change}
-                RETURNING {parent_is_change} AS same_key
-            )
-            SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
+
+
+-- name: recount_changed
+-- The sums of the changed keys anew. The rows are locked, or were inserted by this transaction.
+        WITH updated AS (
+            UPDATE {schema}.{parent}
+               SET {column} = coalesce((SELECT pg_catalog.sum({child}.{quantity})
+                                          FROM {schema}.{child}
+                                         WHERE {child_is_change}), 0){touches}
+              FROM unnest({changed_keys}) AS change ({keys})
+             WHERE {parent_is_change}
+            RETURNING {parent_is_change} AS same_key
+        )
+        SELECT pg_catalog.bool_and(updated.same_key) INTO same_key FROM updated;
 {refuse_moved}
-        END IF;
 
 
 -- name: guard_row
@@ -246,7 +242,8 @@
 -- name: delete_events
 -- A row takes its events along, whoever deletes it. The same statement may have appended events to
 -- it, or may have put another row in its place. Either is summed before this trigger or after it:
--- before, the row is summed again here; after, the flag makes the other triggers do it.
+-- before, the row is summed again here; after, the flag makes the other triggers do it. A row that is
+-- there by now is one of this transaction's: anybody else's has to wait for the key.
     engine := pg_catalog.set_config('sentinel.engine', pg_catalog.pg_trigger_depth()::text, true);
     PERFORM pg_catalog.set_config('sentinel.recount', 'on', true);
     SELECT {gathered} INTO {changed} FROM old_values AS change WHERE {has_key};

@@ -76,3 +76,4 @@ def _grow(connection: Connection, times: int) -> None:
     for month in MONTHS:
         count_days(month, now=NOW)
     connection.execute("VACUUM (ANALYZE) public.feature_usage, public.feature_usage_events")
+    connection.execute("CHECKPOINT")  # or what has grown would still be written while it is read
