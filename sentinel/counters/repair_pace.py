@@ -7,8 +7,24 @@ from math import inf
 
 # How much longer than the quickest batch the last ones took: a repair that is alone has less.
 BUSY = 1.75
+STEADY = 1.25  # likewise, of one whose batches nobody disturbs; and after so many of them:
+ENOUGH = 4
 REMEMBERED = 8  # batches, about: one that met a checkpoint is no sign of writers
 LONGEST_REST = 1.0  # seconds; a batch that waited long for a lock says little of the next one
+
+
+@dataclass(kw_only=True)
+class _Times:
+    """What batches of one size took, in seconds a row."""
+
+    quickest: float = inf
+    usual: float = 0.0  # of the last ones
+    number: int = 0
+
+    def add(self, took: float) -> None:
+        self.quickest = min(self.quickest, took)
+        self.usual += (took - self.usual) / REMEMBERED if self.number else took
+        self.number += 1
 
 
 @dataclass(kw_only=True)
@@ -19,7 +35,8 @@ class Pace:
     down by them as much. So a repair rests for the time that its last batches took longer than the
     quickest one: alone it hardly rests, and the busier the server, the smaller is its share.
 
-    Alone it also takes several batches at once, since each transaction has a price of its own.
+    While its batches take the same time again and again it also takes several of them at once,
+    since each transaction has a price of its own.
 
     Attributes:
         pause: seconds between two batches; None to find out, as above.
@@ -30,8 +47,7 @@ class Pace:
     pause: float | None = None
     most_together: int = 1
     together: int = field(default=1, init=False)
-    _quickest: float = inf  # seconds a row
-    _usual: float = 0.0  # seconds a row, of the last batches
+    _times: dict[int, _Times] = field(default_factory=dict, init=False)  # by `together`
 
     def rest(self, *, seconds: float, rows: int) -> float:
         """Return how many seconds to rest after a batch.
@@ -44,11 +60,12 @@ class Pace:
             return self.pause
         if rows == 0:
             return 0.0
-        took = seconds / rows
-        self._quickest = min(self._quickest, took)
-        self._usual += (took - self._usual) / REMEMBERED if self._usual else took
-        if self._usual <= BUSY * self._quickest:
+        times = self._times.setdefault(self.together, _Times())
+        times.add(seconds / rows)
+        if times.usual > STEADY * times.quickest:
+            self.together = 1
+        elif times.number >= ENOUGH:
             self.together = min(2 * self.together, self.most_together)
+        if times.usual <= BUSY * times.quickest:
             return 0.0
-        self.together = 1
-        return min((self._usual - self._quickest) * rows, LONGEST_REST)
+        return min((times.usual - times.quickest) * rows, LONGEST_REST)

@@ -55,11 +55,18 @@ def test_a_given_pause_is_kept(pause: float) -> None:
 
 def test_alone_it_takes_more_and_more_batches_together() -> None:
     pace = Pace(most_together=4)
-    taken = [pace.together]
-    for seconds in (0.010, 0.012, 0.009, 0.013):
-        pace.rest(seconds=seconds, rows=100)
-        taken.append(pace.together)
-    assert taken == [1, 2, 4, 4, 4]
+    taken = []
+    for _ in range(4):
+        for seconds in (0.010, 0.011, 0.009, 0.010):
+            taken.append(pace.together)
+            pace.rest(seconds=seconds, rows=100)
+    assert taken == [*[1] * 4, *[2] * 4, *[4] * 8]
+
+
+def test_what_takes_now_this_and_now_that_is_not_alone() -> None:
+    pace = Pace(most_together=4)
+    rests(pace, *[0.010, 0.016] * 20)
+    assert pace.together == 1
 
 
 def test_beside_others_it_takes_one_at_a_time() -> None:
